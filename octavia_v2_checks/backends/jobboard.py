@@ -1,0 +1,58 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What a jobboard backend is, whatever its server."""
+
+from collections.abc import Iterator
+from typing import ClassVar
+from typing import NamedTuple
+from typing import Protocol
+
+from octavia_v2_checks import clock
+from octavia_v2_checks import settings as settings_
+from octavia_v2_checks.backends import net
+
+
+class Client(NamedTuple):
+    """The library with which TaskFlow talks to the server.
+
+    :ivar module: what TaskFlow imports
+    :ivar distribution: its name on PyPI
+    :ivar extra: the extra, of TaskFlow and of this project, that brings it
+    """
+
+    module: str
+    distribution: str
+    extra: str
+
+
+class Jobboard(Protocol):
+    """One kind of server; an entry of ``octavia_v2_checks.jobboards``.
+
+    The entry is named as the value of ``[task_flow]
+    jobboard_backend_driver`` that selects it.
+    """
+
+    client: ClassVar[Client]
+
+    def __init__(self, settings: settings_.Settings,
+                 deadline: clock.Deadline):
+        """Take what is needed; contact nothing."""
+
+    def probe(self) -> Iterator[net.Fault | str]:
+        """Yield what is wrong, and as text what was found to be right.
+
+        Reads only. Faults of a single cause are yielded once. Nothing is
+        raised but :class:`octavia_v2_checks.findings.Blocked`, for an option
+        that a worker could not read.
+        """
+        ...

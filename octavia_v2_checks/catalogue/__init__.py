@@ -1,0 +1,74 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Every finding id: what it means, why it matters, how to mend it.
+
+One module per check, each with a list ``ENTRIES``. ``list``, ``explain`` and
+the documentation are made from it, so they cannot drift from the code. Ids
+are public: never rename, never reuse.
+"""
+
+import functools
+import importlib
+from typing import NamedTuple
+
+#: Check id -> title of its row, in the order of the report.
+CHECKS = {
+    'config': 'AmphoraV2 configuration',
+    'persistence': 'AmphoraV2 persistence database',
+    'migration': 'AmphoraV2 persistence migration level',
+    'jobboard': 'AmphoraV2 jobboard',
+}
+
+
+class Entry(NamedTuple):
+    """One finding id.
+
+    :ivar id: ``area.slug``
+    :ivar severity: name of a :class:`octavia_v2_checks.findings.Severity`
+    :ivar title: what it means, as a short sentence
+    :ivar why: what happens to load balancers if nothing is done
+    :ivar remedy: how to mend it in general; a finding often says it with
+        the names of the case filled in
+    """
+
+    id: str
+    severity: str
+    title: str
+    why: str
+    remedy: str
+
+
+@functools.cache
+def area(name: str) -> dict[str, Entry]:
+    """Return the entries of one check, by id.
+
+    :raises ModuleNotFoundError: for a check that is not this project's
+    """
+    module = importlib.import_module(f'{__name__}.{name}')
+    return {e.id: e for e in module.ENTRIES}
+
+
+def entry(id_: str) -> Entry:
+    """Return one entry.
+
+    :raises KeyError: for an id that does not exist
+    """
+    name = id_.partition('.')[0]
+    if name not in CHECKS:
+        raise KeyError(id_)
+    return area(name)[id_]
+
+
+def entries() -> list[Entry]:
+    """Return all entries, check by check in the order of the report."""
+    return [e for name in CHECKS for e in area(name).values()]

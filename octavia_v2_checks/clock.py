@@ -1,0 +1,94 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Time that runs out: the deadline of a run, and the clock of one probe."""
+
+from collections.abc import Callable
+import queue
+import threading
+import time
+from typing import TypeVar
+
+T = TypeVar('T')
+
+
+class OutOfTime(Exception):
+    """A question had no answer when its time was over."""
+
+
+class Clock:
+    """A point in time after which nothing is waited for.
+
+    :param seconds: from now
+    """
+
+    def __init__(self, seconds: float):
+        self.seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Return the seconds that are left, 0 at least."""
+        return max(0.0, self._end - time.monotonic())
+
+    def require(self) -> float:
+        """Return the seconds that are left.
+
+        :raises OutOfTime: if there are none
+        """
+        left = self.left()
+        if not left:
+            raise OutOfTime
+        return left
+
+
+class Deadline(Clock):
+    """The time of a whole run, from which every probe takes its share.
+
+    :param seconds: for all probes together
+    :param probe: at most for one question to a server
+    """
+
+    def __init__(self, seconds: float, probe: float):
+        super().__init__(seconds)
+        self._probe = probe
+
+    def probe(self) -> Clock:
+        """Return the clock of one question, which starts now."""
+        return Clock(min(self._probe, self.left()))
+
+
+def bounded(function: Callable[[], T], clock: Clock) -> T:
+    """Call something that may never return, such as ``getaddrinfo``.
+
+    What does not return in time goes on in a daemon thread, which does not
+    hold the process at its end.
+
+    :returns: what the function returns
+    :raises OutOfTime: if it has not returned when the clock ran out
+    :raises Exception: what the function raises
+    """
+    answers: queue.SimpleQueue = queue.SimpleQueue()
+
+    def run():
+        try:
+            answers.put((function(), None))
+        except BaseException as exc:
+            answers.put((None, exc))
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        result, error = answers.get(timeout=clock.left())
+    except queue.Empty:
+        raise OutOfTime from None
+    if error:
+        raise error
+    return result

@@ -1,0 +1,99 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What a check says: severities, findings, and the reasons to say nothing."""
+
+import dataclasses
+import enum
+from typing import Any
+
+from octavia_v2_checks import catalogue
+
+
+class Severity(enum.IntEnum):
+    """How bad a finding is; the numbers are oslo.upgradecheck's codes."""
+
+    SUCCESS = 0
+    WARNING = 1
+    FAILURE = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong, where, and how to mend it.
+
+    :ivar id: ``area.slug``, stable for ever
+    :ivar message: one or two sentences that name the value or host
+    :ivar remedy: the command, SQL or option that mends it
+    :ivar option: ``group.name`` of the option it is about
+    :ivar file: path of the configuration file, if it comes from one
+    :ivar line: line in that file, counted from 1
+    :ivar host: ``host:port`` of the server it is about
+    """
+
+    id: str
+    severity: Severity
+    message: str
+    remedy: str | None = None
+    option: str | None = None
+    file: str | None = None
+    line: int | None = None
+    host: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the finding as the JSON report shows it."""
+        return dataclasses.asdict(self) | {
+            'severity': self.severity.name.lower()}
+
+    def as_text(self) -> str:
+        """Return ``id: message Remedy: …``, as Details of a row show it."""
+        remedy = f' Remedy: {self.remedy}' if self.remedy else ''
+        return f'{self.id}: {self.message}{remedy}'
+
+
+def finding(id_: str, message: str, remedy: str | None = None,
+            **where: Any) -> Finding:
+    """Make a finding of the catalogue.
+
+    :param id_: an id of :mod:`octavia_v2_checks.catalogue`
+    :param message: what was seen, with the value or host it is about
+    :param remedy: what mends it; the catalogue's general remedy if omitted
+    :param where: ``option``, ``file``, ``line`` and ``host`` as they apply
+    :raises KeyError: for an id that the catalogue does not have
+    """
+    entry = catalogue.entry(id_)
+    return Finding(id_, Severity[entry.severity], message,
+                   remedy or entry.remedy, **where)
+
+
+class NotApplicable(Exception):
+    """Raised by a check that has nothing to look at; its row is a success.
+
+    :param reason: a sentence for Details
+    """
+
+
+class Blocked(Exception):
+    """Raised by a check that another check's finding keeps from looking.
+
+    One cause makes one finding: the row then reads "Not checked" and refers
+    to the other's. Where the other check did not report it (skipped, or it
+    got through a moment earlier), the row says ``undetermined`` itself.
+
+    :param check: id of the check that is to report the cause
+    :param reason: what was in the way, for a reader
+    """
+
+    def __init__(self, check: str, reason: str):
+        super().__init__(reason)
+        self.check = check
+        self.reason = reason
