@@ -1,0 +1,266 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A server program: started, awaited and stopped by its handle."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import pwd
+import random
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Self
+
+LOOPBACK = '127.0.0.1'
+START_TIMEOUT = 90.0
+STOP_TIMEOUT = 20.0
+
+# Below the ephemeral range, so that no outgoing connection takes the port
+# between the moment it is chosen and the moment the server binds it.
+_PORTS = range(20000, 32000)
+_RANDOM = random.SystemRandom()
+
+
+class NotInstalled(Exception):
+    """The program of a server is not on this machine."""
+
+
+class StartError(Exception):
+    """A server ended, or did not answer, while it was starting."""
+
+
+def find(*names: str) -> str:
+    """The path of the first program of *names* that is installed.
+
+    :raises NotInstalled: where there is none.
+    """
+    path = os.pathsep.join((os.environ.get('PATH', os.defpath),
+                            '/usr/local/sbin', '/usr/sbin', '/sbin'))
+    for name in names:
+        found = shutil.which(name, path=path)
+        if found:
+            return found
+    raise NotInstalled(f'none of {", ".join(names)} is installed')
+
+
+def free_port(*hosts: str) -> int:
+    """A port nobody uses on any of *hosts* (127.0.0.1 without one)."""
+    while True:
+        port = _RANDOM.choice(_PORTS)
+        if all(_is_free(host, port) for host in hosts or (LOOPBACK,)):
+            return port
+
+
+def _is_free(host: str, port: int) -> bool:
+    family = socket.AF_INET6 if ':' in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def directory(prefix: str = 'octavia-') -> pathlib.Path:
+    """A new temporary directory that another user may enter."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix=prefix))
+    path.chmod(0o755)
+    return path
+
+
+def user_for(*names: str) -> str | None:
+    """Who runs a server that refuses root: None unless we are root."""
+    if os.geteuid() != 0:
+        return None
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    return next(name for name in (*names, 'nobody') if name in known)
+
+
+def give(path: str | os.PathLike, user: str | None) -> None:
+    """Hand *path* and what is below it to *user*."""
+    if user is None:
+        return
+    shutil.chown(path, user)
+    for parent, folders, files in os.walk(path):
+        for name in (*folders, *files):
+            shutil.chown(os.path.join(parent, name), user)
+
+
+def run(*command: str, user: str | None = None) -> None:
+    """Run a set-up command to its end.
+
+    :raises StartError: with what it printed, when it fails.
+    """
+    done = subprocess.run([*_as(user), *command], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          cwd='/', text=True, errors='replace')
+    if done.returncode:
+        raise StartError(f'{command[0]} ended with {done.returncode}:\n'
+                         f'{done.stdout}')
+
+
+def wait_until(condition, what: str, timeout: float = START_TIMEOUT) -> None:
+    """Poll *condition* until it is true.
+
+    :raises StartError: when *timeout* seconds have passed.
+    """
+    end = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > end:
+            raise StartError(f'{what} within {timeout} s')
+        time.sleep(0.03)
+
+
+def _as(user: str | None) -> list[str]:
+    if user is None:
+        return []
+    entry = pwd.getpwnam(user)
+    return [find('setpriv'), f'--reuid={entry.pw_uid}',
+            f'--regid={entry.pw_gid}', '--clear-groups']
+
+
+class Server:
+    """One server process.
+
+    A subclass says how to prepare the directory, which command to run and
+    how to see that the server answers. The process gets SIGKILL when the
+    thread that started it ends, so start servers in the main thread.
+
+    :ivar host: the loopback address it listens on.
+    :ivar port: its port; kept over a restart.
+    :ivar dir: its directory, removed by :meth:`close`.
+    :ivar log: the file with everything it printed.
+    """
+
+    user: str | None = None
+
+    def __init__(self, host: str = LOOPBACK, port: int | None = None) -> None:
+        self.host = host
+        self.port = port or free_port(host)
+        self.dir = directory()
+        self.log = self.dir / 'server.log'
+        self._process: subprocess.Popen | None = None
+        self._prepared = False
+
+    def prepare(self) -> None:
+        """Fill the directory; called once, before the first start."""
+
+    def argv(self) -> list[str]:
+        """The command line of the server."""
+        raise NotImplementedError
+
+    def environment(self) -> dict[str, str]:
+        """What the server finds in its environment beside our own."""
+        return {}
+
+    def answers(self) -> bool:
+        """Whether the server answers its clients by now."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        try:
+            return self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def __exit__(self, *exc_info) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int:
+        """The process id; only while it was started."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is alive."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self, wait: bool = True) -> Self:
+        """Start it on its port, and wait until it answers.
+
+        :raises StartError: with the end of the log.
+        """
+        if self.running:
+            return self
+        if not self._prepared:
+            self.prepare()
+            give(self.dir, self.user)
+            self._prepared = True
+        with self.log.open('ab') as log:
+            self._process = subprocess.Popen(
+                [find('setpriv'), *_as(self.user)[1:], '--pdeathsig=KILL',
+                 *self.argv()],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                cwd=self.dir, env={**os.environ, **self.environment()})
+        if wait:
+            self.wait()
+        return self
+
+    def wait(self) -> None:
+        """Wait until it answers.
+
+        :raises StartError: with the end of the log.
+        """
+        def ready() -> bool:
+            if not self.running:
+                raise StartError(f'{self} ended:\n{self._tail()}')
+            return self.answers()
+
+        try:
+            wait_until(ready, f'{self} did not answer')
+        except StartError:
+            self.kill()
+            raise
+
+    def stop(self) -> None:
+        """Ask it to end; kill it if it does not. The data stay."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """End it as a power cut would. The data stay."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def restart(self) -> Self:
+        """Stop it and start it again on the same port."""
+        self.stop()
+        return self.start()
+
+    def close(self) -> None:
+        """Kill it and remove its directory."""
+        self.kill()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def _tail(self) -> str:
+        text = self.log.read_text(errors='replace')
+        return '\n'.join(text.splitlines()[-20:])
+
+    def __str__(self) -> str:
+        return f'{type(self).__name__} at {self.host}:{self.port}'
