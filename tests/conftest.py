@@ -17,10 +17,19 @@ starts its own from :mod:`tests.servers` instead. A machine without one of
 the servers fails those tests: ``tools/test`` installs all of them.
 """
 
+import itertools
+import pathlib
+
 import pytest
 
+from tests import commands
+from tests.servers import etcd as etcd_server
 from tests.servers import mariadb as mariadb_server
+from tests.servers import postgres as postgres_server
+from tests.servers import process
 from tests.servers import redis as redis_server
+from tests.servers import tls as tls_files
+from tests.servers import zookeeper as zookeeper_server
 
 
 @pytest.fixture(scope='session')
@@ -31,7 +40,74 @@ def mariadb():
 
 
 @pytest.fixture(scope='session')
+def postgres():
+    """A PostgreSQL; make your own database and users in it."""
+    with postgres_server.PostgreSQL() as server:
+        yield server
+
+
+@pytest.fixture(scope='session')
 def redis():
-    """A Redis without a password; keys carry the test's own namespace."""
+    """A Redis without a password; use a namespace of your own."""
     with redis_server.Redis() as server:
         yield server
+
+
+@pytest.fixture(scope='session')
+def zookeeper():
+    """A single ZooKeeper that answers srvr and envi."""
+    with zookeeper_server.ZooKeeper() as server:
+        yield server
+
+
+@pytest.fixture(scope='session')
+def etcd():
+    """A single etcd."""
+    with etcd_server.Etcd() as server:
+        yield server
+
+
+@pytest.fixture(scope='session')
+def authority():
+    """A certificate authority: ``authority.server()``, ``.client()`` ..."""
+    directory = process.directory('octavia-tls-')
+    try:
+        yield tls_files.Authority(directory)
+    finally:
+        process.remove(directory)
+
+
+@pytest.fixture
+def write_config(tmp_path):
+    """A function that writes an octavia.conf and returns its path.
+
+    ``write_config(jobboard_enabled=True)`` fills ``[task_flow]``; other
+    sections go into ``sections={'database': {'connection': url}}``. The
+    amphora provider is enabled unless ``api_settings`` says otherwise.
+    """
+    numbers = itertools.count()
+
+    def write(sections=None, **task_flow) -> pathlib.Path:
+        everything = {
+            'api_settings': {'enabled_provider_drivers':
+                             'amphora:The amphora driver'},
+            **(sections or {}), 'task_flow': task_flow}
+        path = tmp_path / f'octavia-{next(numbers)}.conf'
+        path.write_text(commands.config_text(everything))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def octavia_db_manage():
+    """A function that runs the real ``octavia-db-manage``.
+
+    ``octavia_db_manage(config)`` runs ``upgrade_persistence``;
+    ``octavia_db_manage(config, 'upgrade', 'head')`` Octavia's own
+    migration. It asserts success unless ``check=False``.
+    """
+    def manage(config, command='upgrade_persistence', *args, check=True):
+        return commands.db_manage(config, command, *args, check=check)
+
+    return manage

@@ -19,6 +19,7 @@ import pathlib
 import pwd
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -83,6 +84,11 @@ def directory(prefix: str = 'octavia-') -> pathlib.Path:
     path = pathlib.Path(tempfile.mkdtemp(prefix=prefix))
     path.chmod(0o755)
     return path
+
+
+def remove(path: pathlib.Path) -> None:
+    """Remove a directory of :func:`directory`."""
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def user_for(*names: str) -> str | None:
@@ -150,6 +156,7 @@ class Server:
     """
 
     user: str | None = None
+    stop_signal = signal.SIGTERM
 
     def __init__(self, host: str = LOOPBACK, port: int | None = None) -> None:
         self.host = host
@@ -236,7 +243,7 @@ class Server:
         """Ask it to end; kill it if it does not. The data stay."""
         if self._process is None:
             return
-        self._process.terminate()
+        self._process.send_signal(self.stop_signal)
         try:
             self._process.wait(STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
@@ -256,7 +263,7 @@ class Server:
     def close(self) -> None:
         """Kill it and remove its directory."""
         self.kill()
-        shutil.rmtree(self.dir, ignore_errors=True)
+        remove(self.dir)
 
     def _tail(self) -> str:
         text = self.log.read_text(errors='replace')

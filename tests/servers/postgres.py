@@ -1,0 +1,144 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""PostgreSQL."""
+
+import atexit
+import functools
+import glob
+import pathlib
+import shutil
+import signal
+
+from tests.servers import mariadb
+from tests.servers import process
+from tests.servers import tls as tls_files
+
+# Whoever is on the unix socket is trusted; over TCP everybody logs in.
+_HBA = """\
+local all all trust
+host all all all scram-sha-256
+"""
+
+
+def _program(name: str) -> str:
+    def version(path: str) -> float:
+        return float(path.split('/')[-3])
+
+    found = sorted(glob.glob(f'/usr/lib/postgresql/*/bin/{name}'),
+                   key=version)
+    return found[-1] if found else process.find(name)
+
+
+@functools.cache
+def _template() -> pathlib.Path:
+    """A data directory that every server of this process copies."""
+    path = process.directory('octavia-postgres-')
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    user = process.user_for('postgres')
+    process.give(path, user)
+    process.run(_program('initdb'), '--username=postgres', '--auth=trust',
+                '--encoding=UTF8', '--locale=C', '--no-sync',
+                f'--pgdata={path}/data', user=user)
+    (path / 'data' / 'pg_hba.conf').write_text(_HBA)
+    return path / 'data'
+
+
+class PostgreSQL(process.Server):
+    """A server with an administrator ``postgres`` on its unix socket.
+
+    :param tls: the certificate it shows; without one it offers no TLS.
+    :param client_ca: the authority whose client certificates it accepts.
+    :param hba: lines put before those of its ``pg_hba.conf``, such as
+        ``hostssl all all all scram-sha-256``.
+    :param settings: server settings (``max_connections=10``).
+    """
+
+    # SIGTERM would wait for the clients to leave.
+    stop_signal = signal.SIGINT
+
+    def __init__(self, *, host: str = process.LOOPBACK,
+                 port: int | None = None,
+                 tls: tls_files.Certificate | None = None,
+                 client_ca: str | None = None, hba: tuple[str, ...] = (),
+                 **settings) -> None:
+        super().__init__(host, port)
+        self.user = process.user_for('postgres')
+        self.hba = hba
+        self.tls = tls
+        self.settings = {
+            'listen_addresses': host, 'port': self.port,
+            'unix_socket_directories': self.dir, 'fsync': 'off',
+            'shared_buffers': '8MB', 'max_connections': 50,
+            'password_encryption': 'scram-sha-256'}
+        if tls:
+            self.settings |= {'ssl': 'on', 'ssl_cert_file': tls.cert,
+                              'ssl_key_file': self.dir / 'server.key'}
+        if client_ca:
+            self.settings['ssl_ca_file'] = client_ca
+        self.settings |= settings
+
+    def prepare(self) -> None:
+        data = self.dir / 'data'
+        shutil.copytree(_template(), data)
+        data.chmod(0o700)
+        if self.tls:
+            key = self.dir / 'server.key'
+            shutil.copy(self.tls.key, key)
+            key.chmod(0o600)
+        (data / 'pg_hba.conf').write_text(
+            ''.join(f'{line}\n' for line in self.hba) + _HBA)
+
+    def argv(self) -> list[str]:
+        settings = [f'--{name}={value}'
+                    for name, value in self.settings.items()]
+        return [_program('postgres'), '-D', str(self.dir / 'data'),
+                *settings]
+
+    def connect(self, database: str = 'postgres'):
+        """An autocommitting administrator's connection (psycopg2)."""
+        import psycopg2
+        connection = psycopg2.connect(
+            host=str(self.dir), port=self.port, user='postgres',
+            dbname=database)
+        connection.autocommit = True
+        return connection
+
+    def execute(self, sql: str, database: str = 'postgres') -> list[tuple]:
+        """Run one statement as administrator; its rows.
+
+        :raises psycopg2.Error: where the server refuses it.
+        """
+        connection = self.connect(database)
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(sql)
+                return cursor.fetchall() if cursor.description else []
+        finally:
+            connection.close()
+
+    def answers(self) -> bool:
+        import psycopg2
+        try:
+            self.connect().close()
+        except psycopg2.OperationalError:
+            return False
+        return True
+
+    def url(self, user: str = 'postgres', password: str | None = None,
+            database: str = 'octavia_persistence', *,
+            driver: str = 'postgresql+psycopg2', host: str | None = None,
+            **query: str) -> str:
+        """A SQLAlchemy URL of this server."""
+        return mariadb.database_url(driver, user, password,
+                                    host or self.host, self.port, database,
+                                    query)
