@@ -230,14 +230,14 @@ class Server:
         """
         def ready() -> bool:
             if not self.running:
-                raise StartError(f'{self} ended:\n{self._tail()}')
+                raise StartError(f'{self} ended')
             return self.answers()
 
         try:
             wait_until(ready, f'{self} did not answer')
-        except StartError:
+        except StartError as exc:
             self.kill()
-            raise
+            raise StartError(f'{exc}\n{self._tail()}') from None
 
     def stop(self) -> None:
         """Ask it to end; kill it if it does not. The data stay."""

@@ -22,8 +22,11 @@ from tests.servers import process
 from tests.servers import tls as tls_files
 
 _JAR = '/usr/share/java/zookeeper.jar'
-# The jar's manifest names all it needs but something to log with.
-_LOG_JAR = '/usr/share/java/slf4j-simple.jar'
+# The jar's manifest names what it needs, but nothing to log with, and in
+# Debian not all that TLS needs. Java ignores a jar that is not there.
+_CLASSPATH = ':'.join([_JAR, *(f'/usr/share/java/{name}.jar' for name in (
+    'slf4j-simple', 'netty-codec', 'netty-resolver',
+    'netty-transport-native-unix-common'))])
 _MAIN = 'org.apache.zookeeper.server.quorum.QuorumPeerMain'
 
 
@@ -74,7 +77,7 @@ class Member(process.Server):
         return [process.find('java'), '-Xmx96m', '-Xms24m',
                 '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1',
                 '-XX:-UsePerfData', *properties,
-                '-cp', f'{_JAR}:{_LOG_JAR}', _MAIN, str(self.config)]
+                '-cp', _CLASSPATH, _MAIN, str(self.config)]
 
     def ask(self, word: str, timeout: float = 2.0) -> str:
         """The answer to a four-letter word.
