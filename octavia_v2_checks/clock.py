@@ -29,11 +29,12 @@ class Clock:
     """A point in time after which nothing is waited for.
 
     :param seconds: from now
+    :param spent: seconds of them that are over already
     """
 
-    def __init__(self, seconds: float):
+    def __init__(self, seconds: float, spent: float = 0.0):
         self.seconds = seconds
-        self._end = time.monotonic() + seconds
+        self._end = time.monotonic() + seconds - spent
 
     def left(self) -> float:
         """Return the seconds that are left, 0 at least."""
@@ -55,10 +56,11 @@ class Deadline(Clock):
 
     :param seconds: for all probes together
     :param probe: at most for one question to a server
+    :param spent: seconds of them that are over already
     """
 
-    def __init__(self, seconds: float, probe: float):
-        super().__init__(seconds)
+    def __init__(self, seconds: float, probe: float, spent: float = 0.0):
+        super().__init__(seconds, spent)
         self._probe = probe
 
     def probe(self) -> Clock:

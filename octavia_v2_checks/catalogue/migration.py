@@ -1,0 +1,66 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Findings about the schema of the persistence database."""
+
+from octavia_v2_checks.catalogue import Entry
+
+ENTRIES = [
+    Entry('migration.uninitialised', 'FAILURE',
+          'The persistence database has no tables.',
+          'The first flow of a worker fails with "table logbooks does not '
+          'exist". Nothing but octavia-db-manage makes the tables; the '
+          'workers never do.',
+          'octavia-db-manage upgrade_persistence'),
+    Entry('migration.behind', 'FAILURE',
+          'The persistence database lacks migrations that the installed '
+          'TaskFlow brings.',
+          'Long flows no longer fit the old columns and fail half-way, or '
+          'new columns are missing altogether. Octavia\'s upgrade guide does '
+          'not mention the command.',
+          'octavia-db-manage upgrade_persistence'),
+    Entry('migration.ahead', 'FAILURE',
+          'The persistence database is at a revision that this release does '
+          'not know.',
+          'octavia-db-manage upgrade_persistence stops with "Can\'t locate '
+          'revision". The database was migrated by a newer TaskFlow, or the '
+          'version table was damaged.',
+          'Install the TaskFlow release that brought the revision, or '
+          'restore the backup made before it.'),
+    Entry('migration.foreign', 'FAILURE',
+          'The version table belongs to Octavia\'s own database.',
+          'Octavia and TaskFlow use a version table of the same name. In '
+          'one database, whichever migrates second stops with "Can\'t '
+          'locate revision".',
+          'Give persistence a database of its own and name it in '
+          '[task_flow] persistence_connection.'),
+    Entry('migration.incomplete', 'FAILURE',
+          'Tables, columns or indexes are missing that should be there at '
+          'the recorded revision.',
+          'A migration was interrupted (MySQL cannot roll one back), a '
+          'backup was restored in part, or the version was stamped by hand. '
+          'octavia-db-manage takes the recorded revision at its word and '
+          'does not mend it.',
+          'Set the version table to the revision that the schema really '
+          'has, then run octavia-db-manage upgrade_persistence.'),
+    Entry('migration.upgrade-privileges', 'WARNING',
+          'The account does not seem to have the rights that the pending '
+          'migration needs.',
+          'The migration stops half-way, and MySQL cannot roll it back.',
+          'Grant the rights for the time of the upgrade, or run '
+          'octavia-db-manage with another account.'),
+    Entry('migration.undetermined', 'FAILURE',
+          'The migration level could not be found out.',
+          'Nothing is known about it, so the upgrade is not safe.',
+          'Read the version table by hand: SELECT version_num FROM '
+          'alembic_version'),
+]

@@ -1,0 +1,94 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Findings about the persistence database and the account that uses it."""
+
+from octavia_v2_checks.catalogue import Entry
+
+_STOPS = ('Workers cannot record flows: every load balancer that is created, '
+          'changed or deleted ends in ERROR or stays in PENDING.')
+
+ENTRIES = [
+    Entry('persistence.driver-missing', 'FAILURE',
+          'The Python driver named in persistence_connection is not '
+          'installed.',
+          'A worker in this environment stops at start-up. If the command '
+          'runs on another host than the workers, nothing was checked here.',
+          'Install the driver in the environment of Octavia, such as "pip '
+          'install PyMySQL", or correct the driver in the URL.'),
+    Entry('persistence.unresolvable', 'FAILURE',
+          'The host name in persistence_connection does not resolve.',
+          _STOPS,
+          'Correct the host in [task_flow] persistence_connection, or its '
+          'record in DNS or /etc/hosts.'),
+    Entry('persistence.refused', 'FAILURE',
+          'Nothing accepts connections at the address of the database.',
+          _STOPS + ' Octavia itself needs more than eight minutes to say so.',
+          'Start the database server, or correct host and port in '
+          '[task_flow] persistence_connection; look for a firewall in '
+          'between.'),
+    Entry('persistence.timeout', 'FAILURE',
+          'The database server does not answer in time.',
+          'Workers wait without a limit for a server that accepts the '
+          'connection and stays silent.',
+          'Look at the load of the server, at firewalls that drop packets, '
+          'and at proxies in between, then try again; --probe-timeout allows '
+          'more time.'),
+    Entry('persistence.tls', 'FAILURE',
+          'The encrypted connection to the database fails.',
+          _STOPS,
+          'Make the TLS parameters of persistence_connection (ssl_ca, '
+          'ssl_cert and ssl_key, or sslmode and sslrootcert) fit the '
+          'certificate of the server.'),
+    Entry('persistence.access-denied', 'FAILURE',
+          'The server refuses the account: user name, password, or the host '
+          'it connects from.',
+          _STOPS,
+          'Set the password of the account and the one in [task_flow] '
+          'persistence_connection to the same text; write @ : / % # in it '
+          'as %40 %3A %2F %25 %23.'),
+    Entry('persistence.unknown-database', 'FAILURE',
+          'The database named in persistence_connection does not exist.',
+          _STOPS,
+          'Create the database, then run octavia-db-manage '
+          'upgrade_persistence.'),
+    Entry('persistence.too-many-connections', 'FAILURE',
+          'The server, or the account, has no connection left.',
+          'Workers fail at random, whenever they come too late. TaskFlow '
+          'does not try again.',
+          'Raise max_connections of the server or MAX_USER_CONNECTIONS of '
+          'the account; each worker process holds up to [database] '
+          'max_pool_size + max_overflow connections.'),
+    Entry('persistence.not-writable', 'FAILURE',
+          'The server answers, and does not accept writes.',
+          _STOPS + ' A check that only connects does not notice.',
+          'Point persistence_connection to the primary, or make this server '
+          'writable again.'),
+    Entry('persistence.missing-privileges', 'FAILURE',
+          'The account may not read and write the tables of the persistence '
+          'database.',
+          _STOPS + ' The first install guides granted on octavia.* to a user '
+          'octavia_persistence: database and user the wrong way round.',
+          'Grant SELECT, INSERT, UPDATE and DELETE on the persistence '
+          'database to the account in persistence_connection.'),
+    Entry('persistence.server-old', 'WARNING',
+          'The database server is older than what the libraries of today '
+          'are tested with.',
+          'JSON functions, with which interrupted flows are examined, came '
+          'with MySQL 5.7.8, MariaDB 10.2.3 and PostgreSQL 9.5.',
+          'Upgrade the database server.'),
+    Entry('persistence.undetermined', 'FAILURE',
+          'The state of the persistence database could not be found out.',
+          'Nothing is known about it, so the upgrade is not safe.',
+          'Connect with the account in persistence_connection by hand, and '
+          'mend what the database client says.'),
+]

@@ -1,0 +1,290 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Can a worker log in to the persistence database, read it and write it?"""
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+import re
+
+from octavia_v2_checks import clock
+from octavia_v2_checks import findings
+from octavia_v2_checks import settings as settings_
+from octavia_v2_checks.backends import database
+from octavia_v2_checks.backends import net
+
+TABLES = ('logbooks', 'flowdetails', 'atomdetails')
+
+#: What a worker does with every table.
+RUNTIME = ('SELECT', 'INSERT', 'UPDATE', 'DELETE')
+
+#: What octavia-db-manage needs on top to make and change the tables.
+MIGRATION = ('CREATE', 'ALTER', 'DROP', 'INDEX', 'REFERENCES')
+
+_EXPLAIN = {
+    'SELECT': 'EXPLAIN SELECT uuid FROM {}',
+    'INSERT': "EXPLAIN INSERT INTO {} (uuid) VALUES ('x')",
+    'UPDATE': "EXPLAIN UPDATE {} SET name = name WHERE uuid = ''",
+    'DELETE': "EXPLAIN DELETE FROM {} WHERE uuid = ''",
+}
+
+_OPTION = 'task_flow.persistence_connection'
+
+_OLDEST = {'MySQL': (5, 7, 8), 'MariaDB': (10, 2, 3), 'PostgreSQL': (9, 5)}
+
+
+def check(settings: settings_.Settings, deadline: clock.Deadline
+          ) -> Iterable[findings.Finding | str]:
+    """Yield what keeps a worker from using the persistence database.
+
+    :raises findings.NotApplicable: without jobboard or amphora provider
+    :raises findings.Blocked: if the URL is not usable at all
+    """
+    settings.require_jobboard()
+    base: database.Database | None = None
+    try:
+        base = database.Database(settings.get('persistence_connection'),
+                                 deadline)
+        if base.is_memory:
+            raise findings.Blocked(
+                'config', 'persistence_connection names a database in memory')
+        with base:
+            yield from _ask(base)
+    except net.Fault as fault:
+        yield _finding(settings, fault.slug, fault.text,
+                       fault.remedy or (
+                           _connect_remedy(settings, base, fault.slug,
+                                           deadline) if base else None),
+                       base)
+
+
+def _finding(settings, slug, text, remedy, base):
+    return findings.finding(
+        f'persistence.{slug}', text, remedy,
+        host=base.host if base else None,
+        **settings['persistence_connection'].where)
+
+
+def _ask(base):
+    return {'mysql': _mysql, 'postgresql': _postgresql,
+            'sqlite': _sqlite}[base.kind](base)
+
+
+def _report(base, slug, text, remedy=None):
+    return findings.finding(f'persistence.{slug}', text, remedy,
+                            option=_OPTION, host=base.host)
+
+
+def quoted(name: str) -> str:
+    """Return a MySQL identifier in backquotes."""
+    return '`' + name.replace('`', '``') + '`'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace('\\', '\\\\').replace("'", "''") + "'"
+
+
+def mysql_account(account: str) -> str:
+    """Return ``user@host``, as CURRENT_USER() gives it, quoted for GRANT."""
+    user, _, host = account.rpartition('@')
+    return f'{_literal(user)}@{_literal(host)}'
+
+
+def grant(privileges: Iterable[str], name: str, account: str) -> str:
+    """Return a GRANT that MySQL 8 and MariaDB both take."""
+    return (f'GRANT {", ".join(privileges)} ON {quoted(name)}.* TO '
+            f'{mysql_account(account)};')
+
+
+def _mysql(base) -> Iterator[findings.Finding | str]:
+    version, account, read_only = base.rows(
+        'SELECT VERSION(), CURRENT_USER(), @@global.read_only')[0]
+    product = 'MariaDB' if 'mariadb' in version.lower() else 'MySQL'
+    yield from _age(base, product, version)
+    missing: dict[str, list[str]] = {}
+    for table in TABLES:
+        for privilege, statement in _EXPLAIN.items():
+            try:
+                base.rows(statement.format(table))
+            except database.QueryError as exc:
+                if exc.slug == 'missing-privileges':
+                    missing.setdefault(privilege, []).append(table)
+                elif exc.slug == 'not-writable':
+                    yield _mysql_read_only(base, exc.code)
+                    return
+                elif exc.code != database.MYSQL_NO_TABLE:
+                    yield _unknown(base, exc)
+                    return
+    if missing:
+        tables = sorted({t for names in missing.values() for t in names})
+        yield _report(
+            base, 'missing-privileges',
+            f'{account} may not {", ".join(missing)} on {", ".join(tables)} '
+            f'of {base.name} at {base.host}.',
+            grant(missing, base.name, account))
+        return
+    if product == 'MySQL' and read_only and not _mysql_may_ignore(base):
+        yield _mysql_read_only(base, 1290)
+        return
+    yield (f'{product} {_number(version)} at {base.host}: {account} may '
+           f'{", ".join(RUNTIME)} on {base.name}.')
+
+
+def _mysql_may_ignore(base):
+    """Whether the account writes in spite of read_only, as root does."""
+    return bool(base.rows(
+        'SELECT 1 FROM information_schema.USER_PRIVILEGES WHERE '
+        "PRIVILEGE_TYPE IN ('SUPER', 'CONNECTION_ADMIN') LIMIT 1"))
+
+
+def _mysql_read_only(base, code):
+    if code == 1047:
+        return _report(
+            base, 'not-writable',
+            f'{base.host} is a Galera node outside the primary component '
+            f'(error 1047).',
+            "Bring the node back into the cluster: SHOW STATUS LIKE "
+            "'wsrep_cluster_status' must say Primary; or point "
+            "persistence_connection to a node that is.")
+    variable = 'tx_read_only' if code == 1792 else 'read_only'
+    return _report(
+        base, 'not-writable',
+        f'{base.host} takes no writes: {variable} is on (error {code}). If '
+        f'it is a replica, name its primary in persistence_connection '
+        f'instead.', f'SET GLOBAL {variable} = 0;')
+
+
+def _postgresql(base) -> Iterator[findings.Finding | str]:
+    version, account, schema, standby, read_only = base.rows(
+        "SELECT current_setting('server_version'), current_user, "
+        "current_schema(), pg_is_in_recovery(), "
+        "current_setting('default_transaction_read_only')")[0]
+    yield from _age(base, 'PostgreSQL', version)
+    if standby:
+        yield _report(
+            base, 'not-writable',
+            f'{base.host} is a standby and takes no writes.',
+            'Name the primary in persistence_connection, or promote this '
+            'server: SELECT pg_promote();')
+        return
+    if read_only == 'on':
+        yield _report(
+            base, 'not-writable',
+            f'{base.host} takes no writes: default_transaction_read_only is '
+            f'on for {account} in {base.name}.',
+            f'ALTER ROLE {_identifier(account)} SET '
+            f'default_transaction_read_only = off;')
+        return
+    if schema is None:
+        yield _report(
+            base, 'missing-privileges',
+            f'{account} may not use any schema in the search path of '
+            f'{base.name} at {base.host}.',
+            f'GRANT USAGE ON SCHEMA public TO {_identifier(account)};')
+        return
+    asked = base.rows(
+        'SELECT relname, p, has_table_privilege(c.oid, p) '
+        'FROM pg_class c, unnest(ARRAY[' + ', '.join(
+            f"'{p}'" for p in RUNTIME) + ']) p WHERE c.relkind IN '
+        "('r', 'p') AND relnamespace = current_schema()::regnamespace AND "
+        'relname IN (' + ', '.join(f"'{t}'" for t in TABLES) + ')')
+    denied = {(p, table) for table, p, allowed in asked if not allowed}
+    if denied:
+        privileges = [p for p in RUNTIME if p in {d[0] for d in denied}]
+        tables = sorted({table for _, table in denied})
+        yield _report(
+            base, 'missing-privileges',
+            f'{account} may not {", ".join(privileges)} on '
+            f'{", ".join(tables)} of {base.name} at {base.host}.',
+            f'GRANT {", ".join(privileges)} ON {", ".join(tables)} TO '
+            f'{_identifier(account)};')
+        return
+    yield (f'PostgreSQL {_number(version)} at {base.host}: {account} may '
+           f'{", ".join(RUNTIME)} on {base.name}.')
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _sqlite(base) -> Iterator[findings.Finding | str]:
+    import os
+    try:
+        base.rows('SELECT count(*) FROM sqlite_master')
+    except database.QueryError:
+        yield _report(base, 'unknown-database',
+                      f'{base.name} is not an SQLite database.',
+                      'Name another file in persistence_connection.')
+        return
+    folder = os.path.dirname(os.path.abspath(base.name))
+    for path in (base.name, folder):
+        if not os.access(path, os.W_OK):
+            yield _report(base, 'not-writable',
+                          f'{path} is not writable for this user.')
+            return
+    yield f'SQLite file {base.name} can be read and written.'
+
+
+def _age(base, product, version):
+    numbers = tuple(int(n) for n in _number(version).split('.'))
+    if numbers < _OLDEST[product]:
+        oldest = '.'.join(map(str, _OLDEST[product]))
+        yield _report(
+            base, 'server-old',
+            f'{base.host} is {product} {_number(version)}, older than '
+            f'{oldest}.', f'Upgrade the server to {product} {oldest} or '
+            f'later.')
+
+
+def _number(version: str) -> str:
+    # MariaDB shows old clients 5.5.5-10.11.2-MariaDB.
+    version = re.sub(r'^5\.5\.5-(?=\d)', '', version)
+    found = re.match(r'\d+(\.\d+)*', version)
+    return found[0] if found else '0'
+
+
+def _unknown(base, exc):
+    return _report(
+        base, 'undetermined',
+        f'{base.host} refused to say what {base.user!r} may do (error '
+        f'{exc.code}).')
+
+
+def _connect_remedy(settings, base, slug, deadline):
+    """Return the exact remedy of a failed login, where there is one."""
+    if slug == 'unknown-database' and base.kind == 'sqlite':
+        return f'octavia-db-manage{settings.config_args} upgrade_persistence'
+    if base.kind == 'postgresql':
+        name, user = _identifier(base.name), _identifier(base.user)
+        return {
+            'unknown-database': f'CREATE DATABASE {name} OWNER {user};',
+            'missing-privileges': f'GRANT CONNECT ON DATABASE {name} TO '
+                                  f'{user};',
+        }.get(slug)
+    if base.kind != 'mysql' or slug not in ('unknown-database',
+                                            'missing-privileges'):
+        return None
+    account = _account(base, deadline)
+    # MySQL gives the same answer for a database that is not there and for
+    # one the account may not use, so the statements serve both.
+    return (f'CREATE DATABASE IF NOT EXISTS {quoted(base.name)}; ' +
+            grant(RUNTIME + MIGRATION, base.name, account))
+
+
+def _account(base, deadline):
+    """Return the account as the server knows it: user@host pattern."""
+    without = base.without_database(deadline)
+    try:
+        with without:
+            return without.rows('SELECT CURRENT_USER()')[0][0]
+    except (net.Fault, database.QueryError):
+        return f'{base.user}@%'

@@ -1,0 +1,187 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Our rows inside the stock ``octavia-status upgrade check``.
+
+oslo.config loads configuration sources through ``oslo.config.driver`` after
+it has parsed the files and before the program goes on. In ``octavia-status``
+that is after ``octavia.cmd.status`` was imported and before its ``check()``
+reads the list of checks. Everywhere else the driver does nothing, and this
+module imports next to nothing.
+"""
+
+import sys
+
+from oslo_config import sources
+
+#: The stock row that ours replace, by the name of its method.
+STOCK_CHECK = '_check_amphorav2'
+
+#: Seconds to read the configuration: the default deadline.
+LOAD_SECONDS = 20.0
+
+
+class Source(sources.ConfigurationSource):
+    """A configuration source that has no values."""
+
+    def get(self, group_name, option_name, opt):
+        """Say that the value must come from elsewhere."""
+        return sources._NoValue, None
+
+
+class Driver(sources.ConfigurationSourceDriver):
+    """The entry point ``octavia_v2_checks`` of ``oslo.config.driver``."""
+
+    def list_options_for_discovery(self):
+        """Return nothing: the options are in their own namespace."""
+        return []
+
+    def open_source_from_opt_group(self, conf, group_name):
+        """Add the rows if the program is octavia-status.
+
+        :param conf: the program's own ConfigOpts
+        :param group_name: the group that names this driver
+        :returns: a source without values
+        """
+        status = sys.modules.get('octavia.cmd.status')
+        if status is not None and conf is getattr(status, 'CONF', None):
+            _install(status.Checks, conf)
+        return Source()
+
+
+def _install(checks, conf):
+    """Put our rows into the command's list of checks, once."""
+    stock = checks._upgrade_checks
+    if any(isinstance(func, _Row) for _, func in stock):
+        return
+    run = _Run(conf)
+    ours = [(title, _Row(run, id_)) for id_, title in run.titles]
+    rows = []
+    for title, func in stock:
+        if _name(func) == STOCK_CHECK:
+            rows += ours
+            ours = []
+            if not run.keep_stock:
+                continue
+        rows.append((title, _Guarded(func)))
+    checks._upgrade_checks = tuple(rows + ours)
+
+
+def _name(func):
+    """Return the name of a check, given as ``func`` or ``(func, kwargs)``."""
+    return getattr(func[0] if isinstance(func, tuple) else func,
+                   '__name__', '')
+
+
+def _named(conf):
+    """Return the configuration files and directories of a command line."""
+    import argparse
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument('--config-file', action='append', dest='named',
+                        type=lambda path: ('file', path))
+    parser.add_argument('--config-dir', action='append', dest='named',
+                        type=lambda path: ('dir', path))
+    # ConfigOpts does not tell the order of files and directories otherwise.
+    arguments = getattr(conf, '_args', None) or sys.argv[1:]
+    return parser.parse_known_args(arguments)[0].named or []
+
+
+class _Run:
+    """One run of the engine, which all our rows share.
+
+    Whatever keeps the run from being set up becomes a row that fails:
+    oslo.config would swallow an exception, and the gate would be open.
+    """
+
+    def __init__(self, conf):
+        self.report = None
+        self.broken = None
+        self.keep_stock = False
+        try:
+            self._set_up(conf)
+        except Exception as exc:
+            self.broken = (f'The checks could not be set up '
+                           f'({type(exc).__name__}). Remedy: run '
+                           f'octavia-v2-checks --debug upgrade check, which '
+                           f'shows why.')
+            self.titles = [('config', 'AmphoraV2 configuration')]
+
+    def _set_up(self, conf):
+        from octavia_v2_checks import clock
+        from octavia_v2_checks import engine
+        from octavia_v2_checks import settings
+        # A configuration source may be remote, so this is bounded as well.
+        self.settings = clock.bounded(
+            lambda: settings.load(_named(conf)), clock.Clock(LOAD_SECONDS))
+        own = self.settings.own
+        self.keep_stock = own('stock_check') == 'keep'
+        checks = engine.checks()
+        self.skipped = [c.id for c in checks if c.id in own('skip')]
+        self.selected = [c for c in checks if c.id not in self.skipped]
+        self.titles = [(c.id, c.title) for c in self.selected]
+
+    def row(self, id_):
+        """Return a row of the report; the first call runs all checks."""
+        from octavia_v2_checks import clock
+        from octavia_v2_checks import engine
+        if self.report is None:
+            own = self.settings.own
+            self.report = engine.run(
+                self.settings, self.selected,
+                clock.Deadline(own('deadline'), own('probe_timeout')),
+                self.skipped)
+        return next(r for r in self.report.rows if r.id == id_)
+
+
+class _Row:
+    """One of our rows, as the command calls it."""
+
+    def __init__(self, run, id_):
+        self.run = run
+        self.id = id_
+
+    def __call__(self, _checks):
+        from oslo_upgradecheck import upgradecheck
+        if self.run.broken:
+            return upgradecheck.Result(upgradecheck.Code.FAILURE,
+                                       self.run.broken)
+        row = self.run.row(self.id)
+        code = upgradecheck.Code(int(row.severity))
+        if (code == upgradecheck.Code.WARNING
+                and self.run.settings.own('fail_level') == 'failure'):
+            code = upgradecheck.Code.SUCCESS
+        return upgradecheck.Result(code, row.details)
+
+
+class _Guarded:
+    """A stock row; if it raises, the row fails and the others are shown.
+
+    Octavia 12.0.1 to 16.1.0 with libraries of today end every run with a
+    traceback otherwise: their policy row reads an option group that nobody
+    registered.
+    """
+
+    def __init__(self, func):
+        self.func, self.kwargs = (
+            func if isinstance(func, tuple) else (func, {}))
+
+    def __call__(self, checks):
+        from oslo_upgradecheck import upgradecheck
+        try:
+            return self.func(checks, **self.kwargs)
+        except Exception as exc:
+            return upgradecheck.Result(
+                upgradecheck.Code.FAILURE,
+                f'This check of octavia-status itself failed '
+                f'({type(exc).__name__}), so nothing is known. Remedy: '
+                f'upgrade Octavia; 12.0.1 to 16.1.0 have a policy check that '
+                f'cannot run with current libraries.')
