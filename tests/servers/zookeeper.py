@@ -84,13 +84,17 @@ class Member(process.Server):
 
         :raises OSError: where there is none.
         """
-        with socket.create_connection((self.host, self.port),
-                                      timeout) as connection:
-            if self.owner.tls:
-                connection = self._context().wrap_socket(connection)
+        with self._connect(timeout) as connection:
             connection.sendall(word.encode())
             with connection.makefile('rb') as answer:
                 return answer.read().decode()
+
+    def _connect(self, timeout: float) -> socket.socket:
+        connection = socket.create_connection((self.host, self.port),
+                                              timeout)
+        if not self.owner.tls:
+            return connection
+        return self._context().wrap_socket(connection)
 
     def _context(self) -> ssl.SSLContext:
         context = ssl.create_default_context()
