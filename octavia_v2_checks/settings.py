@@ -12,9 +12,8 @@
 
 """Files, environment and defaults, read once, into something frozen.
 
-The values come from oslo.config itself, on a private ``ConfigOpts``; the
-file and line of each come from :mod:`octavia_v2_checks.inifile`. Nothing
-here touches ``cfg.CONF``.
+The lines come from :mod:`octavia_v2_checks.inifile`, the values from
+:mod:`octavia_v2_checks.reader`. Nothing here touches ``cfg.CONF``.
 """
 
 from collections.abc import Iterable
@@ -32,6 +31,8 @@ from oslo_config import cfg
 from octavia_v2_checks import findings
 from octavia_v2_checks import inifile
 from octavia_v2_checks import opts
+from octavia_v2_checks import reader as reader_
+from octavia_v2_checks.reader import Value
 
 #: Program whose default files are read: octavia.conf and octavia-status.conf
 #: with their .conf.d directories, in ~/.octavia, ~, /etc/octavia and /etc.
@@ -41,45 +42,11 @@ PROG = 'octavia-status'
 #: (octavia.api.drivers entry points, from 9.0.0 on).
 AMPHORA_PROVIDERS = frozenset({'amphora', 'amphorav2', 'octavia'})
 
+_SECRET_NAME = re.compile('pass|secret|token', re.I)
+
 
 class UsageError(Exception):
     """What was asked for cannot be read at all; exit code 64."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Value:
-    """One option as a worker would read it.
-
-    :ivar value: typed; None where ``error`` is set
-    :ivar raw: the text it came from, None for a default
-    :ivar source: ``default``, ``file``, ``environment`` or ``source`` (another
-        config source, such as Vault)
-    :ivar origin: the file, the variable, or the kind of source
-    :ivar error: ``value`` or ``substitution`` where oslo.config raises
-    """
-
-    group: str
-    name: str
-    value: Any
-    raw: str | None = None
-    source: str = 'default'
-    origin: str | None = None
-    line: int | None = None
-    error: str | None = None
-    secret: bool = False
-
-    @property
-    def option(self) -> str:
-        """``group.name``, as findings show it."""
-        return f'{self.group}.{self.name}'
-
-    @property
-    def where(self) -> dict[str, Any]:
-        """Option, file and line, as keyword arguments of a finding."""
-        is_file = self.source == 'file'
-        return {'option': self.option,
-                'file': self.origin if is_file else None,
-                'line': self.line if is_file else None}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,11 +56,15 @@ class Settings:
     :ivar values: ``(group, name)`` -> :class:`Value`, every known option
     :ivar files: what was read, in oslo.config's order: later ones win
     :ivar arguments: the ``--config-file`` and ``--config-dir`` arguments
+    :ivar broken_sources: config sources that could not be asked: group ->
+        what came of it
     """
 
     values: Mapping[tuple[str, str], Value]
     files: tuple[inifile.ConfigFile, ...]
     arguments: tuple[str, ...]
+    broken_sources: Mapping[str, str] = dataclasses.field(
+        default_factory=dict)
 
     def __getitem__(self, key: str | tuple[str, str]) -> Value:
         """Return an option by name (of ``[task_flow]``) or (group, name)."""
@@ -107,14 +78,26 @@ class Settings:
             check says why
         """
         if self.unreadable:
-            raise findings.Blocked('config', 'the configuration does not parse')
+            raise findings.Blocked(
+                'config', 'the configuration does not parse')
         value = self.values[group, name]
         if value.error:
             raise findings.Blocked(
                 'config', f'[{group}] {name} has no valid value')
         return value.value
 
-    @property
+    def own(self, name: str) -> Any:
+        """Return an option of ``[octavia_v2_checks]``.
+
+        A configuration that cannot be read must not keep the checks from
+        saying so: its default then stands in.
+        """
+        value = self.values.get((opts.OWN_GROUP, name))
+        if value is None or value.error:
+            return next(o.default for o in opts.own_opts() if o.dest == name)
+        return value.value
+
+    @functools.cached_property
     def unreadable(self) -> bool:
         """Whether oslo.config refuses one of the files."""
         return any(f.problems for f in self.files)
@@ -124,13 +107,20 @@ class Settings:
         """The arguments that make another program read the same files."""
         return ''.join(f' {shlex.quote(a)}' for a in self.arguments)
 
+    def amphora_enabled(self) -> bool:
+        """Whether Octavia serves load balancers of the amphora provider.
+
+        :raises findings.Blocked: if a worker could not read the option
+        """
+        providers = self.get('enabled_provider_drivers', 'api_settings')
+        return bool(AMPHORA_PROVIDERS & set(providers or {}))
+
     def require_jobboard(self) -> None:
         """Let a live check pass only where Octavia would use the jobboard.
 
         :raises findings.NotApplicable: with the reason
         """
-        providers = self.get('enabled_provider_drivers', 'api_settings') or {}
-        if not AMPHORA_PROVIDERS & set(providers):
+        if not self.amphora_enabled():
             raise findings.NotApplicable(
                 'The amphora provider is not in [api_settings] '
                 'enabled_provider_drivers; nothing was contacted.')
@@ -142,24 +132,36 @@ class Settings:
 
     def secrets(self) -> set[str]:
         """Return every secret text in plain form, URL passwords decoded."""
-        found = set()
+        found: set[str] = set()
         for value in self.values.values():
-            texts = [value.raw] if value.raw else []
-            if isinstance(value.value, str):
-                texts.append(value.value)
-            for text in texts:
-                if '://' in text:
-                    found |= url_secrets(text)
-                elif value.secret:
-                    found.add(text)
+            for text in (value.raw, value.text, value.value):
+                if isinstance(text, str):
+                    found |= _secrets_in(text, value.secret)
             if isinstance(value.value, dict):
                 found |= {str(v) for k, v in value.value.items()
                           if 'password' in k and v}
-        return found
+        # What a later file overrides, or stands under a wrong name, is as
+        # secret as what is in force.
+        for file in self.files:
+            for assignment in file.assignments:
+                found |= _secrets_in(
+                    assignment.value,
+                    bool(_SECRET_NAME.search(assignment.key)))
+        return found - {''}
 
 
 _SECRET_PARAMETER = re.compile(
     r'(?:[?&])(?:[^=&#]*(?:pass|pwd|secret|token|key)[^=&#]*)=([^&#]+)', re.I)
+
+_SECRET_ENTRY = re.compile(r'[^\s,:=]*password[^\s,:=]*\s*[:=]\s*([^,]+)',
+                           re.I)
+
+
+def _secrets_in(text: str, secret: bool) -> set[str]:
+    found = {s.strip() for s in _SECRET_ENTRY.findall(text)}
+    if '://' in text:
+        return found | url_secrets(text)
+    return found | {text} if secret else found
 
 
 def url_secrets(text: str) -> set[str]:
@@ -173,8 +175,8 @@ def url_secrets(text: str) -> set[str]:
         parse.unquote(s) for s in found}
 
 
-def _schema():
-    """Return the options read here, by group."""
+def schema() -> dict[str, list[cfg.Opt]]:
+    """Return the options that are read, by group."""
     return {
         opts.TASK_FLOW: opts.task_flow_opts(),
         opts.OWN_GROUP: opts.own_opts(),
@@ -202,13 +204,15 @@ def _readable(path: str) -> str:
 
 def _directory(path: str) -> list[str]:
     path = os.path.expanduser(path)
-    if not os.path.isdir(path):
-        raise UsageError(f'{path}: no such directory. Name the directory that '
-                         f'holds the *.conf files.')
+    try:
+        names = os.listdir(path)
+    except OSError as exc:
+        raise UsageError(
+            f'{path}: {os.strerror(exc.errno or 0)}. Name the directory that '
+            f'holds the *.conf files.') from None
     # oslo.config globs *.conf, which leaves out hidden files.
-    return sorted(_readable(os.path.join(path, name))
-                  for name in os.listdir(path)
-                  if name.endswith('.conf') and not name.startswith('.'))
+    return [_readable(os.path.join(path, name)) for name in sorted(names)
+            if name.endswith('.conf') and not name.startswith('.')]
 
 
 def _paths(named: Iterable[tuple[str, str]],
@@ -225,28 +229,38 @@ def _paths(named: Iterable[tuple[str, str]],
     return paths
 
 
-def _locate(files, group, name):
-    """Find the file and assignment that oslo.config would use."""
-    for exact in (True, False):
-        for file in reversed(files):
-            found = file.find(group, name, exact)
-            if found:
-                return file, found
-    return None, None
+def _foreign_sources(reader):
+    """Return the groups of config_source that other drivers serve.
+
+    Our own driver yields no values.
+    """
+    groups = reader.text('DEFAULT', 'config_source').split(',')
+    return [g.strip() for g in groups if g.strip()
+            and reader.text(g.strip(), 'driver') != opts.OWN_GROUP]
 
 
-def _foreign_sources(files, environ):
-    """Return the groups of config_source that other drivers serve."""
-
-    def read(group, name):
-        variable = f'OS_{group.upper()}__{name.upper()}'
-        if variable in environ:
-            return environ[variable]
-        found = _locate(files, group, name)[1]
-        return found.value if found else ''
-
-    groups = [g.strip() for g in read('DEFAULT', 'config_source').split(',')]
-    return [g for g in groups if g and read(g, 'driver') != opts.OWN_GROUP]
+def _open_sources(reader, groups, arguments, default_files, default_dirs):
+    """Let the drivers of other config sources answer too."""
+    from stevedore import driver
+    conf = cfg.ConfigOpts()
+    # Otherwise oslo.config would import every driver there is.
+    conf.set_override('config_source', [])
+    for group in groups:
+        try:
+            if not reader.sources:
+                conf(arguments, project='octavia', prog=PROG,
+                     default_config_files=default_files,
+                     default_config_dirs=default_dirs)
+            source = driver.DriverManager(
+                'oslo.config.driver', reader.text(group, 'driver'),
+                invoke_on_load=True).driver.open_source_from_opt_group(
+                    conf, group)
+        except (Exception, SystemExit) as exc:
+            # oslo.config, too, goes on without a source that fails, whatever
+            # its driver raises; here the values are marked as unknown.
+            reader.broken[group] = type(exc).__name__
+        else:
+            reader.sources.append((group, source))
 
 
 def load(named: Iterable[tuple[str, str]] = ()) -> Settings:
@@ -271,47 +285,14 @@ def load(named: Iterable[tuple[str, str]] = ()) -> Settings:
     arguments = []
     for kind, path in named:
         arguments += [f'--config-{kind}', path]
-    values = {}
+    values: Mapping[tuple[str, str], Value] = {}
+    broken: Mapping[str, str] = {}
     if not any(f.problems for f in files):
-        conf = cfg.ConfigOpts()
-        for group, options in _schema().items():
-            conf.register_opts(options, group=group)
-        # Our own driver yields no values, and loading any source makes
-        # oslo.config import every driver that is installed.
-        conf.set_override('config_source',
-                          _foreign_sources(files, os.environ))
-        conf(arguments, project='octavia', prog=PROG,
-             default_config_files=default_files,
-             default_config_dirs=default_dirs)
-        for group, options in _schema().items():
-            for opt in options:
-                values[group, opt.dest] = _value(conf, files, group, opt)
-    return Settings(values, tuple(files), tuple(arguments))
-
-
-def _value(conf, files, group, opt):
-    value = error = None
-    try:
-        value = conf[group][opt.dest]
-    except (cfg.TemplateSubstitutionError, cfg.NoSuchOptError):
-        error = 'substitution'
-    except (cfg.ConfigFileValueError, cfg.ConfigSourceValueError, ValueError):
-        error = 'value'
-    common = {'group': group, 'name': opt.dest, 'value': value,
-              'error': error, 'secret': opt.secret}
-    variable = f'OS_{group.upper()}__{opt.dest.upper()}'
-    if variable in os.environ:
-        return Value(raw=os.environ[variable], source='environment',
-                     origin=variable, **common)
-    file, found = _locate(files, group, opt.dest)
-    if found:
-        return Value(raw=found.value, source='file', origin=file.path,
-                     line=found.line, **common)
-    if conf.config_source and not error:
-        location = conf.get_location(opt.dest, group)
-        if location and location.location not in (
-                cfg.Locations.opt_default, cfg.Locations.set_default):
-            return Value(raw=value if isinstance(value, str) else None,
-                         source='source', origin=location.location.name,
-                         **common)
-    return Value(**common)
+        reader = reader_.Reader(files, schema())
+        groups = _foreign_sources(reader)
+        if groups:
+            _open_sources(reader, groups, arguments, default_files,
+                          default_dirs)
+        values = reader.values()
+        broken = reader.broken
+    return Settings(values, tuple(files), tuple(arguments), broken)
