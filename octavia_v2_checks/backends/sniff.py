@@ -1,0 +1,86 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Recognises the server that answers where another was expected."""
+
+import re
+import ssl
+
+from octavia_v2_checks import clock as clocks
+from octavia_v2_checks.backends import net
+
+#: What the servers say to one of the questions below.
+_SIGNS = (
+    (re.compile(rb'HTTP/1\.\d [\s\S]*"etcdserver"'), 'etcd'),
+    (re.compile(rb'HTTP/1\.\d 400 [\s\S]*HTTPS (server|port)'), 'TLS'),
+    (re.compile(rb'HTTP/1\.\d \d{3}'), 'an HTTP server'),
+    (re.compile(rb'[\x15\x16]\x03[\x00-\x04]'), 'TLS'),
+    (re.compile(rb'-ERR unknown command .GET'), 'a Redis Sentinel'),
+    (re.compile(rb'-(ERR|NOAUTH|NOPERM|LOADING|DENIED|WRONGPASS|MASTERDOWN) '),
+     'Redis'),
+    (re.compile(rb'(Zookeeper version: |This ZooKeeper instance |'
+                rb'srvr is not executed )'), 'ZooKeeper'),
+    (re.compile(rb'...\x00\x0a[\x20-\x7e]+\x00', re.S), 'MySQL'),
+    (re.compile(rb'...[\x00-\x02]\xff..[\s\S]*Host ', re.S), 'MySQL'),
+    (re.compile(rb'AMQP'), 'RabbitMQ'),
+    (re.compile(rb'SSH-'), 'SSH'),
+)
+
+_LIMIT = 16384
+
+
+def recognise(data: bytes) -> str | None:
+    """Return the kind of server that says this, or None."""
+    for sign, name in _SIGNS:
+        if sign.match(data):
+            return name
+    return None
+
+
+def identify(host: str, port: int, clock: clocks.Clock) -> str | None:
+    """Find out what answers at a port, where the right server does not.
+
+    :returns: ``Redis``, ``a Redis Sentinel``, ``ZooKeeper``, ``etcd``,
+        ``MySQL``, ``an HTTP server``, ``TLS`` …, or None
+    """
+    for question in (b'GET /version HTTP/1.0\r\n\r\n', _client_hello(),
+                     b'srvr'):
+        name = _ask(host, port, clock, question)
+        if name:
+            return name
+    return None
+
+
+def _client_hello():
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    outgoing = ssl.MemoryBIO()
+    try:
+        context.wrap_bio(ssl.MemoryBIO(), outgoing).do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    return outgoing.read()
+
+
+def _ask(host, port, clock, question):
+    data = b''
+    try:
+        with net.Stream(host, port, clock) as stream:
+            stream.send(question)
+            # Which HTTP server it is, only the end of its answer tells.
+            while len(data) < _LIMIT and (
+                    data[:5] == b'HTTP/' or not recognise(data)):
+                data += stream.receive()
+    except (net.Fault, ConnectionError):
+        # What was said before tells as much as there is to know.
+        pass
+    return recognise(data)
