@@ -54,10 +54,11 @@ class Member(process.Server):
             '--heartbeat-interval=50', '--election-timeout=500']
         if self.owner.tls:
             command += [f'--cert-file={self.owner.tls.cert}',
-                        f'--key-file={self.owner.tls.key}',
-                        f'--trusted-ca-file={self.owner.ca}']
+                        f'--key-file={self.owner.tls.key}']
         if self.owner.client_auth:
-            command.append('--client-cert-auth')
+            # The first of the two alone demands a certificate as well.
+            command += [f'--trusted-ca-file={self.owner.ca}',
+                        '--client-cert-auth']
         return command + [
             f'--{name.replace("_", "-")}={value}'
             for name, value in self.owner.options.items()]
