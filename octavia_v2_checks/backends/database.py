@@ -187,11 +187,38 @@ class Database:
                 'config', 'the database driver does not take a parameter of '
                 'persistence_connection') from None
         except FileNotFoundError as exc:
+            # The ssl module does not say which file it misses.
             raise net.Fault(
-                'tls', f'A TLS file named in persistence_connection does not '
-                f'exist: {exc.filename}.', host=self.host) from None
+                'tls', 'A TLS file named in persistence_connection does not '
+                'exist' + (f': {exc.filename}.' if exc.filename else '.'),
+                host=self.host) from None
         except Exception as exc:  # drivers raise anything at odd answers
-            raise self._connect_fault(exc, clock) from None
+            fault = self._connect_fault(exc, clock)
+            if fault.slug == 'access-denied' and self._wants_tls(
+                    driver, args, kwargs):
+                fault = net.Fault(
+                    'tls', f'{self.host} lets {self.user!r} in over TLS '
+                    f'only.', 'Take ssl_disabled out of [task_flow] '
+                    'persistence_connection and add '
+                    'ssl_ca=/path/to/the/ca.pem.', host=self.host)
+            raise fault from None
+
+    def _wants_tls(self, driver, args, kwargs):
+        """Whether the login that was refused succeeds over TLS.
+
+        MariaDB gives a wrong password and a missing encryption the same
+        number.
+        """
+        if driver.__name__ != 'pymysql':
+            return False
+        plain = {k: v for k, v in kwargs.items() if not k.startswith('ssl')}
+        try:
+            clocks.bounded(lambda: driver.connect(
+                *args, **plain, ssl={'check_hostname': False}),
+                self._deadline.probe()).close()
+        except Exception:  # refused again, or no TLS there: the first counts
+            return False
+        return True
 
     def _driver_missing(self, exc):
         module = exc.name or 'the driver'
@@ -373,14 +400,16 @@ class Database:
 
 
 def _code(exc):
-    """Return the server's error number or SQLSTATE, whatever the driver."""
-    for name in ('sqlstate', 'pgcode'):
-        if getattr(exc, name, None) and not hasattr(exc, 'errno'):
-            return getattr(exc, name)
-    if isinstance(getattr(exc, 'errno', None), int):
-        return exc.errno
-    first = exc.args[0] if exc.args else None
-    return first if isinstance(first, int) else None
+    """Return MySQL's error number or the SQLSTATE, whatever the driver.
+
+    Numbers come first: PyMySQL's errors have a SQLSTATE too.
+    """
+    number = getattr(exc, 'errno', None)
+    if number is None and exc.args:
+        number = exc.args[0]
+    if isinstance(number, int):
+        return number
+    return getattr(exc, 'sqlstate', None) or getattr(exc, 'pgcode', None)
 
 
 def _account(exc):

@@ -40,6 +40,7 @@ def _template() -> pathlib.Path:
     process.run(process.find('mariadb-install-db', 'mysql_install_db'),
                 '--no-defaults', *_as_root(), f'--datadir={path}/data',
                 '--auth-root-authentication-method=normal',
+                f'--tmpdir={path}',
                 '--skip-test-db', *_SMALL)
     return path / 'data'
 
@@ -76,6 +77,7 @@ class MariaDB(process.Server):
         return [process.find('mariadbd', 'mysqld'), '--no-defaults',
                 *_as_root(), f'--datadir={self.dir}/data',
                 f'--socket={self.socket}', f'--pid-file={self.dir}/pid',
+                f'--tmpdir={self.dir}',
                 f'--bind-address={self.host}', f'--port={self.port}',
                 f'--general-log-file={self.general_log}', *_SMALL, *options]
 

@@ -1,0 +1,61 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Runs one check in this process and looks at what it says."""
+
+import importlib
+import itertools
+
+from octavia_v2_checks import clock
+from octavia_v2_checks import settings
+from octavia_v2_checks.findings import Blocked
+from octavia_v2_checks.findings import Finding
+from octavia_v2_checks.findings import NotApplicable
+
+#: ASCII only: PyMySQL sends passwords in latin-1, so others never work.
+PASSWORD = 'k@n:a/r%y$\'"#'
+
+_numbers = itertools.count(1)
+
+
+def name(prefix: str) -> str:
+    """A name that no other test of this process uses."""
+    return f'{prefix}{next(_numbers)}'
+
+
+def probe(check: str, config, deadline: float = 20, timeout: float = 5
+          ) -> list[Finding]:
+    """The findings of one check, which must also keep the secret."""
+    function = importlib.import_module(
+        f'octavia_v2_checks.checks.{check}').check
+    loaded = settings.load([('file', str(config))])
+    said = function(loaded, clock.Deadline(deadline, timeout))
+    found = [f for f in said if isinstance(f, Finding)]
+    for finding in found:
+        text = repr(finding)
+        assert PASSWORD not in text and repr(PASSWORD)[1:-1] not in text
+    return found
+
+
+def ids(found: list[Finding]) -> list[str]:
+    """The ids, in the order of the findings."""
+    return [f.id for f in found]
+
+
+def only(found: list[Finding], id_: str) -> Finding:
+    """The single finding, which must have this id."""
+    assert ids(found) == [id_], found
+    return found[0]
+
+
+__all__ = ['Blocked', 'NotApplicable', 'PASSWORD', 'ids', 'name', 'only',
+           'probe']
