@@ -31,16 +31,20 @@ class Fault(Exception):
     :ivar remedy: exact remedy, or None for the catalogue's
     :ivar host: ``host:port`` it is about
     :ivar option: name of the ``[task_flow]`` option it is about
+    :ivar detail: a word that tells causes of the same slug apart, such as
+        OpenSSL's name of a TLS error
     """
 
     def __init__(self, slug: str, text: str, remedy: str | None = None,
-                 host: str | None = None, option: str | None = None):
+                 host: str | None = None, option: str | None = None,
+                 detail: str | None = None):
         super().__init__(slug)
         self.slug = slug
         self.text = text
         self.remedy = remedy
         self.host = host
         self.option = option
+        self.detail = detail
 
 
 def endpoint(host: str, port: int) -> str:
@@ -94,7 +98,7 @@ class Stream:
             raise fault or Fault(
                 'unresolvable', f'{host!r} has no address.', host=self.peer)
         if tls:
-            self._start_tls(tls, name or host)
+            self.start_tls(tls, name or host)
 
     def __enter__(self) -> 'Stream':
         return self
@@ -127,13 +131,17 @@ class Stream:
             raise Fault('refused', f'{self.peer} refused the connection: '
                         f'{what}.', host=self.peer) from None
 
-    def _start_tls(self, context, name):
+    def start_tls(self, context: ssl.SSLContext, name: str) -> None:
+        """Go on under TLS.
+
+        :param name: host name the certificate must be for
+        :raises Fault: ``timeout`` or ``tls``; the connection is then closed
+        """
         try:
+            # The timeout of a handshake is one for the whole of it.
             self._socket.settimeout(self.clock.require())
-            self._socket = clocks.bounded(
-                lambda: context.wrap_socket(self._socket,
-                                            server_hostname=name),
-                self.clock)
+            self._socket = context.wrap_socket(self._socket,
+                                               server_hostname=name)
         except (TimeoutError, clocks.OutOfTime):
             self.close()
             raise self.timeout('finish the TLS handshake') from None
@@ -141,16 +149,25 @@ class Stream:
             self.close()
             raise Fault('tls', f'The certificate of {self.peer} is not '
                         f'trusted: {exc.verify_message.rstrip(".")}.',
-                        host=self.peer) from None
+                        host=self.peer, detail='verify') from None
         except ssl.SSLError as exc:
             self.close()
-            raise Fault('tls', f'{self.peer} does not speak TLS as asked '
-                        f'({exc.reason or "handshake failed"}).',
-                        host=self.peer) from None
+            raise self._tls_fault(exc) from None
+        except ValueError:
+            self.close()
+            raise Fault('tls', f'No certificate can be for the name '
+                        f'{name!r}.', host=self.peer) from None
         except OSError:
             self.close()
             raise Fault('tls', f'{self.peer} closed the connection during '
                         f'the TLS handshake.', host=self.peer) from None
+
+    def _tls_fault(self, error):
+        reason = error.reason or 'handshake failed'
+        what = ('ended the TLS connection' if 'ALERT' in reason
+                else 'does not speak TLS as asked')
+        return Fault('tls', f'{self.peer} {what} ({reason}).',
+                     host=self.peer, detail=reason)
 
     def timeout(self, doing: str) -> Fault:
         """Return the fault of a server that took too long."""
@@ -160,21 +177,26 @@ class Stream:
     def send(self, data: bytes) -> None:
         """Send all of it.
 
+        A server that has hung up is noticed by :meth:`receive`, after what
+        it said before.
+
         :raises Fault: ``timeout``
-        :raises ConnectionError: if the server has hung up
         """
+        rest = memoryview(data)
         try:
-            self._socket.settimeout(self.clock.require())
-            self._socket.sendall(data)
+            while rest:
+                self._socket.settimeout(self.clock.require())
+                rest = rest[self._socket.send(rest):]
         except (TimeoutError, clocks.OutOfTime):
             raise self.timeout('take a request') from None
-        except (ssl.SSLError, OSError) as exc:
-            raise ConnectionResetError from exc
+        except OSError:
+            pass
 
     def receive(self, most: int = 65536) -> bytes:
         """Return what has arrived, at least one byte.
 
-        :raises Fault: ``timeout``
+        :raises Fault: ``timeout``, or ``tls`` if the server ends the
+            connection for want of a certificate
         :raises ConnectionError: if the server has hung up
         """
         try:
@@ -182,7 +204,11 @@ class Stream:
             data = self._socket.recv(most)
         except (TimeoutError, clocks.OutOfTime):
             raise self.timeout('answer') from None
-        except (ssl.SSLError, OSError) as exc:
+        except ssl.SSLError as exc:
+            if 'ALERT' in (exc.reason or ''):
+                raise self._tls_fault(exc) from None
+            raise ConnectionResetError from exc
+        except OSError as exc:
             raise ConnectionResetError from exc
         if not data:
             raise ConnectionResetError
