@@ -39,9 +39,12 @@ _RIGHTS_LATER = ('ALTER', 'INDEX', 'UPDATE')
 _COLUMNS = {
     'mysql': 'SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE FROM '
              'information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE()',
-    'postgresql': 'SELECT table_name, column_name, data_type FROM '
-                  'information_schema.columns WHERE table_schema = '
-                  'current_schema()',
+    # information_schema would leave out what the account may not use.
+    'postgresql': 'SELECT c.relname, a.attname, t.typname FROM pg_attribute '
+                  'a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t '
+                  "ON t.oid = a.atttypid WHERE c.relkind IN ('r', 'p') AND "
+                  'a.attnum > 0 AND NOT a.attisdropped AND c.relnamespace = '
+                  'current_schema()::regnamespace',
     'sqlite': 'SELECT m.name, p.name, p.type FROM sqlite_master m, '
               "pragma_table_info(m.name) p WHERE m.type = 'table'",
 }
@@ -203,10 +206,14 @@ class _Look:
                             self._stamp(revisions.KNOWN[real].id))
 
     def _stamp(self, revision):
+        # Whoever runs this on PostgreSQL owns the table afterwards.
+        owner = (f' ALTER TABLE {_VERSION_TABLE} OWNER TO '
+                 f'{persistence.identifier(self.base.user)};'
+                 if self.base.kind == 'postgresql' else '')
         return (f'CREATE TABLE IF NOT EXISTS {_VERSION_TABLE} (version_num '
                 f'VARCHAR(32) NOT NULL PRIMARY KEY); DELETE FROM '
                 f'{_VERSION_TABLE}; INSERT INTO {_VERSION_TABLE} '
-                f"(version_num) VALUES ('{revision}');")
+                f"(version_num) VALUES ('{revision}');{owner}")
 
     def _versioned(self, chain, at):
         known = {r.id: n for n, r in enumerate(revisions.KNOWN)}
@@ -316,7 +323,7 @@ class _Look:
         account, schema, may_create = self.base.rows(
             "SELECT current_user, current_schema(), "
             "has_schema_privilege(current_schema(), 'CREATE')")[0]
-        user = '"' + account.replace('"', '""') + '"'
+        user = persistence.identifier(account)
         if not may_create:
             return (['CREATE'], f'GRANT CREATE ON SCHEMA {schema} TO '
                     f'{user};', account)

@@ -181,7 +181,7 @@ def _postgresql(base) -> Iterator[findings.Finding | str]:
             base, 'not-writable',
             f'{base.host} takes no writes: default_transaction_read_only is '
             f'on for {account} in {base.name}.',
-            f'ALTER ROLE {_identifier(account)} SET '
+            f'ALTER ROLE {identifier(account)} SET '
             f'default_transaction_read_only = off;')
         return
     if schema is None:
@@ -189,7 +189,7 @@ def _postgresql(base) -> Iterator[findings.Finding | str]:
             base, 'missing-privileges',
             f'{account} may not use any schema in the search path of '
             f'{base.name} at {base.host}.',
-            f'GRANT USAGE ON SCHEMA public TO {_identifier(account)};')
+            f'GRANT USAGE ON SCHEMA public TO {identifier(account)};')
         return
     asked = base.rows(
         'SELECT relname, p, has_table_privilege(c.oid, p) '
@@ -206,13 +206,14 @@ def _postgresql(base) -> Iterator[findings.Finding | str]:
             f'{account} may not {", ".join(privileges)} on '
             f'{", ".join(tables)} of {base.name} at {base.host}.',
             f'GRANT {", ".join(privileges)} ON {", ".join(tables)} TO '
-            f'{_identifier(account)};')
+            f'{identifier(account)};')
         return
     yield (f'PostgreSQL {_number(version)} at {base.host}: {account} may '
            f'{", ".join(RUNTIME)} on {base.name}.')
 
 
-def _identifier(name: str) -> str:
+def identifier(name: str) -> str:
+    """Return a PostgreSQL identifier in quotes."""
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -264,7 +265,7 @@ def _connect_remedy(settings, base, slug, deadline):
     if slug == 'unknown-database' and base.kind == 'sqlite':
         return f'octavia-db-manage{settings.config_args} upgrade_persistence'
     if base.kind == 'postgresql':
-        name, user = _identifier(base.name), _identifier(base.user)
+        name, user = identifier(base.name), identifier(base.user)
         return {
             'unknown-database': f'CREATE DATABASE {name} OWNER {user};',
             'missing-privileges': f'GRANT CONNECT ON DATABASE {name} TO '
