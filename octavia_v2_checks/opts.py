@@ -327,7 +327,8 @@ def own_opts():
                  '"octavia-status upgrade check".'),
         cfg.FloatOpt(
             'probe_timeout', default=5.0, min=0.1,
-            help='Seconds that one question to a server may take.'),
+            help='Seconds that one question to a server may take. A server '
+                 'that is silent for longer is reported as timed out.'),
         cfg.FloatOpt(
             'deadline', default=20.0, min=0.1,
             help='Seconds that all probes together may take. What has no '
@@ -340,7 +341,8 @@ def own_opts():
             'fail_level', default='warning',
             choices=[('warning', 'Exit with 1 when there are only warnings.'),
                      ('failure', 'Exit with 0 when there are only warnings.')],
-            help='From which severity on the exit code tells of it.'),
+            help='From which severity on a pipeline is stopped, by an exit '
+                 'code that is not 0.'),
     ]
 
 
