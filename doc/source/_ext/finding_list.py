@@ -1,0 +1,63 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The directive ``finding-list``: the catalogue of findings as a page.
+
+It takes no argument and prints every check with its findings, each with a
+label ``finding-ID`` to refer to.
+"""
+
+from docutils import nodes
+from docutils import statemachine
+from sphinx.util import docutils
+from sphinx.util import nodes as sphinx_nodes
+
+from octavia_v2_checks import catalogue
+
+
+def _lines() -> list[str]:
+    lines = []
+    for check, title in catalogue.CHECKS.items():
+        heading = f'{title} (``{check}``)'
+        lines += [heading, '-' * len(heading), '']
+        for entry in catalogue.area(check).values():
+            heading = f'``{entry.id}``'
+            lines += [f'.. _finding-{entry.id}:', '', heading,
+                      '~' * len(heading), '',
+                      f'*{entry.severity.capitalize()}.*']
+            for text in (entry.title, entry.why, f'Remedy: {entry.remedy}'):
+                lines += ['', *_literal(text).splitlines()]
+            lines.append('')
+    return lines
+
+
+def _literal(text: str) -> str:
+    """The catalogue is plain text: nothing in it is markup."""
+    for mark in '\\*`_|':
+        text = text.replace(mark, f'\\{mark}')
+    return text
+
+
+class FindingList(docutils.SphinxDirective):
+    """Every finding id, from the catalogue."""
+
+    def run(self) -> list[nodes.Node]:
+        content = statemachine.StringList(_lines(), source='catalogue')
+        node = nodes.section(document=self.state.document)
+        sphinx_nodes.nested_parse_with_titles(self.state, content, node)
+        return node.children
+
+
+def setup(app):
+    """Register the directive."""
+    app.add_directive('finding-list', FindingList)
+    return {'parallel_read_safe': True}
