@@ -69,18 +69,11 @@ class ConfigFile:
     assignments: tuple[Assignment, ...]
     problems: tuple[Problem, ...]
 
-    def find(self, section: str, key: str,
-             exact: bool = True) -> Assignment | None:
-        """Return the assignment that wins in this file, or None.
-
-        :param exact: compare section names as written; otherwise as
-            oslo.config normalises them (all but DEFAULT in lower case)
-        """
+    def find(self, section: str, key: str) -> Assignment | None:
+        """Return the assignment that wins in this file, or None."""
         for assignment in reversed(self.assignments):
-            name = assignment.section
-            if name is None or assignment.key != key:
-                continue
-            if (name if exact else normalise(name)) == section:
+            if (assignment.key == key and assignment.section is not None
+                    and normalise(assignment.section) == section):
                 return assignment
         return None
 

@@ -1,0 +1,79 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The check ``config``: mistakes that show without opening a connection."""
+
+from collections.abc import Iterator
+import functools
+from importlib import metadata
+import re
+
+from octavia_v2_checks import settings as settings_
+from octavia_v2_checks.checks.config import files
+from octavia_v2_checks.checks.config import hosts
+from octavia_v2_checks.checks.config import names
+from octavia_v2_checks.checks.config import persistence
+from octavia_v2_checks.checks.config import placeholder
+from octavia_v2_checks.checks.config import text
+from octavia_v2_checks.checks.config import tls
+from octavia_v2_checks.checks.config import values
+from octavia_v2_checks.checks.config.view import Rule
+from octavia_v2_checks.checks.config.view import View
+from octavia_v2_checks.findings import Finding
+from octavia_v2_checks.findings import Severity
+
+#: The order decides which rule names a cause: an option that has a failure
+#: is not looked at by the rules that come later.
+RULES: list[Rule] = [
+    *names.RULES, *text.RULES, *placeholder.RULES, *text.LATE_RULES,
+    *values.RULES, *persistence.RULES, *hosts.RULES, *tls.RULES]
+
+
+def check(settings: settings_.Settings, deadline: object = None,
+          target_release: str | None = None) -> Iterator[Finding]:
+    """Yield every mistake in the configuration.
+
+    :param deadline: not needed, nothing here waits for a server
+    :param target_release: the Octavia that is to run, such as 16.0 or
+        2025.1; the installed one if omitted
+    :raises octavia_v2_checks.settings.UsageError: for a release that is none
+    """
+    view = View(settings, _release(target_release))
+    for rule in files.RULES if settings.unreadable else RULES:
+        for found in rule(view):
+            if found.option and found.severity is Severity.FAILURE:
+                view.reported.add(found.option)
+            yield found
+
+
+def _release(target):
+    """Return (major, minor), or None where neither is known."""
+    if target is None:
+        return _installed()
+    match = re.fullmatch(r'(\d+)(?:\.(\d+))?(?:\.\d+)*', target.strip())
+    if not match:
+        raise settings_.UsageError(
+            f'{target}: no release of Octavia. Write it as 16.0 or 2025.1.')
+    major, minor = int(match[1]), int(match[2] or 0)
+    if major > 2000:
+        # Two releases a year; 2024.1 is 14.0.
+        return 14 + 2 * (major - 2024) + minor - 1, 0
+    return major, minor
+
+
+@functools.cache
+def _installed():
+    try:
+        match = re.match(r'(\d+)\.(\d+)', metadata.version('octavia'))
+    except metadata.PackageNotFoundError:
+        return None
+    return (int(match[1]), int(match[2])) if match else None

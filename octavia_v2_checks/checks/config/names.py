@@ -1,0 +1,168 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Names: options and sections that Octavia does not look at."""
+
+from collections.abc import Iterator
+import difflib
+import functools
+import re
+
+from octavia_v2_checks import inifile
+from octavia_v2_checks import opts
+from octavia_v2_checks.checks.config.view import ETCD
+from octavia_v2_checks.checks.config.view import plain
+from octavia_v2_checks.checks.config.view import View
+from octavia_v2_checks.findings import Finding
+from octavia_v2_checks.findings import finding
+
+_KNOWN = {
+    opts.TASK_FLOW: [o.dest for o in opts.task_flow_opts()],
+    opts.OWN_GROUP: [o.dest for o in opts.own_opts()],
+}
+
+#: Options of [task_flow] whose names no other section has.
+_UNMISTAKABLE = frozenset(_KNOWN[opts.TASK_FLOW]) - {'engine', 'max_workers'}
+
+
+@functools.cache
+def nearest(word: str, known: tuple[str, ...]) -> str | None:
+    """Return the known word that was probably meant, or None."""
+    word = word.strip().lower().replace('-', '_').replace(' ', '_')
+    found = difflib.get_close_matches(word, known, 1, 0.6)
+    return found[0] if found else None
+
+
+@functools.cache
+def _meant(section: str) -> str | None:
+    """Return the group that a section is, or was probably meant to be."""
+    name = inifile.normalise(section)
+    if name in _KNOWN:
+        return name
+    squashed = re.sub('[^a-z0-9]', '', name.lower())
+    for group in _KNOWN:
+        right = group.replace('_', '')
+        if difflib.SequenceMatcher(None, squashed, right).ratio() > 0.85:
+            return group
+    return None
+
+
+def strangers(view: View) -> Iterator[Finding]:
+    """Yield options that are misspelt or stand in the wrong section."""
+    for file in view.settings.files:
+        for assignment in file.assignments:
+            section, key = assignment.section or '', assignment.key
+            group = _meant(section)
+            right_section = inifile.normalise(section) == group
+            ours = key in _UNMISTAKABLE or key.startswith('jobboard_')
+            if group is None and not ours:
+                continue
+            if right_section and key in _KNOWN[group]:
+                continue
+            if ours and (group != opts.TASK_FLOW or not right_section):
+                group = opts.TASK_FLOW
+            where = {'file': file.path, 'line': assignment.line}
+            if key in _KNOWN[group]:
+                yield finding(
+                    'config.misplaced-option' if group == opts.TASK_FLOW
+                    else 'config.unknown-option',
+                    f'[{plain(section)}] {key} has no effect: it is read from '
+                    f'[{group}] only.',
+                    f'Move the line below [{group}].',
+                    option=f'{group}.{key}', **where)
+            else:
+                yield _unknown(view, group, section, key, where)
+
+
+def _unknown(view, group, section, key, where):
+    near = nearest(key, tuple(_KNOWN[group]))
+    hint = remedy = None
+    if near:
+        hint = f' Did you mean {near}?'
+        remedy = f'Write {near} in [{group}], or delete the line.'
+        # What follows from the missing option has this cause.
+        if view.settings[group, near].source == 'default':
+            view.reported.add(f'{group}.{near}')
+    return finding(
+        'config.unknown-option',
+        f'[{plain(section)}] {plain(key)}: there is no such option.'
+        f'{hint or ""}', remedy, option=f'{group}.{plain(key)}', **where)
+
+
+def swallowed_sections(view: View) -> Iterator[Finding]:
+    """Yield a [task_flow] that is indented, and so the end of a value."""
+    for file in view.settings.files:
+        for assignment in file.assignments:
+            if assignment.line == assignment.last_line:
+                continue
+            for number in range(assignment.line + 1,
+                                assignment.last_line + 1):
+                text = file.lines[number - 1].strip()
+                if text[:1] == '[' and text[-1] == ']' and (
+                        _meant(text[1:-1]) == opts.TASK_FLOW):
+                    yield finding(
+                        'config.misplaced-option',
+                        f'{text} is indented, so oslo.config takes it for '
+                        f'the rest of {plain(assignment.key)} in line '
+                        f'{assignment.line}.',
+                        'Delete the spaces in front of the section and its '
+                        'options.', file=file.path, line=number)
+
+
+def duplicates(view: View) -> Iterator[Finding]:
+    """Yield options that one file sets more than once."""
+    single = {(group, name) for group, name in view.settings.values
+              if (group, name) not in _multi()}
+    for file in view.settings.files:
+        first: dict[tuple[str, str], int] = {}
+        for assignment in file.assignments:
+            key = inifile.normalise(assignment.section or ''), assignment.key
+            if key not in single:
+                continue
+            if key in first:
+                group, name = key
+                yield finding(
+                    'config.duplicate-option',
+                    f'[{group}] {name} is set in line {first[key]} already; '
+                    f'the last line counts.',
+                    option=f'{group}.{name}', file=file.path,
+                    line=assignment.line)
+            else:
+                first[key] = assignment.line
+
+
+def _multi():
+    return {(opts.OWN_GROUP, o.dest) for o in opts.own_opts() if o.multi}
+
+
+def too_new(view: View) -> Iterator[Finding]:
+    """Yield options that the release in question does not have yet."""
+    if view.release is None:
+        return
+    release = '.'.join(map(str, view.release))
+    for value in view.given(opts.TASK_FLOW):
+        since = opts.SINCE[value.name]
+        what = value.name
+        if what == 'jobboard_backend_driver' and view.driver == ETCD:
+            since, what = '16.0', f'{what} = {ETCD}'
+        if not view.used(value.name) or (
+                tuple(map(int, since.split('.'))) <= view.release):
+            continue
+        yield finding(
+            'config.release',
+            f'[{opts.TASK_FLOW}] {what} needs Octavia {since}; this is '
+            f'about {release}.',
+            f'Delete the line until the upgrade to Octavia {since}, or '
+            f'upgrade.', **value.where)
+
+
+RULES = [strangers, swallowed_sections, duplicates, too_new]

@@ -1,0 +1,187 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The persistence database: a URL that works, of a database of its own."""
+
+from collections.abc import Iterator
+import importlib.util
+from urllib import parse as urlparse
+
+from octavia_v2_checks.checks.config import dburl
+from octavia_v2_checks.checks.config.names import nearest
+from octavia_v2_checks.checks.config.view import named
+from octavia_v2_checks.checks.config.view import plain
+from octavia_v2_checks.checks.config.view import View
+from octavia_v2_checks.findings import Finding
+from octavia_v2_checks.findings import finding
+
+_NAME = 'persistence_connection'
+
+_EXAMPLE = ('mysql+pymysql://USER:PASSWORD@HOST/octavia_persistence')
+
+
+def broken_url(view: View) -> Iterator[Finding]:
+    """Yield what keeps Octavia from using the URL at all."""
+    value = view.settings[_NAME]
+    if (not view.used(_NAME) or value.option in view.reported
+            or value.error not in (None, 'use') or value.text is None):
+        return
+    url = dburl.parse(value.text)
+    if url is None:
+        problem = ('is empty' if not value.text.strip() else
+                   'is no URL: it does not begin with a dialect and ://'), (
+            f'Write {_EXAMPLE}, with a percent sign and two hexadecimal '
+            f'digits for special characters of the password.')
+        problems = [problem]
+    elif url.in_memory:
+        return
+    else:
+        problems = list(_problems(url))[:1] or list(_parameters(url))
+    for message, remedy in problems:
+        yield finding('config.persistence-url', f'{named(value)} {message}.',
+                      remedy, **value.where)
+
+
+def _problems(url: dburl.URL):
+    """Yield (what is wrong, what mends it), the gravest first."""
+    yield from _dialect(url)
+    if url.dialect == 'sqlite':
+        return
+    if '@' in (url.host or '') or _port_is_password(url):
+        yield ('has a special character such as @, / or # in its password '
+               'that is not percent-encoded, and is therefore taken apart '
+               'in the wrong place',
+               'Encode the password: python3 -c "import urllib.parse, '
+               'getpass; print(urllib.parse.quote(getpass.getpass(), '
+               '\'\'))"')
+    elif any(c.isspace() for c in (url.host or '') + (url.database or '')):
+        yield ('has a blank in the name of its host or database',
+               'Delete the blank.')
+    if url.port and not (url.port.isdecimal()
+                         and 0 < int(url.port) < 65536):
+        yield ('has a port that is no number from 1 to 65535',
+               'Write the port of the database server, or none.')
+    if not url.host and not (url.query.keys() & {
+            'host', 'unix_socket', 'read_default_file', 'service',
+            'hostaddr'}):
+        yield ('names no host',
+               f'Write the host of the database after the @: {_EXAMPLE}')
+    if not url.database and not (url.query.keys() & {
+            'db', 'database', 'dbname', 'service'}):
+        yield ('names no database',
+               f'Write the name of the database at the end: {_EXAMPLE}')
+
+
+def _port_is_password(url):
+    """Return whether TaskFlow takes a piece of the password for a port."""
+    try:
+        parts = urlparse.urlsplit(url.text)
+    except ValueError:
+        return False  # TaskFlow then leaves it to SQLAlchemy
+    try:
+        _ = parts.port
+    except ValueError:
+        return '@' not in parts.netloc and '@' in url.text
+    return False
+
+
+def _dialect(url):
+    dialect, driver = url.dialect, url.driver
+    known = dburl.DRIVERS.get(dialect)
+    if known is None:
+        near = {'mariadb': 'mysql', 'postgres': 'postgresql'}.get(
+            dialect.lower()) or nearest(dialect, tuple(dburl.DRIVERS))
+        hint = f' (did you mean {near}?)' if near else ''
+        begin = near if near == 'postgresql' else 'mysql+pymysql'
+        yield (f'begins with {plain(dialect)}, a dialect that TaskFlow does '
+               f'not know{hint}', f'Begin the URL with {begin}://')
+    elif driver in dburl.ASYNCHRONOUS:
+        yield (f'names the driver {driver}, which works with asyncio only',
+               f'Begin the URL with {dialect}+{known[0]}://')
+    elif driver and driver not in known:
+        near = nearest(driver, known) or known[0]
+        yield (f'names {plain(driver)}, which is no driver of {dialect}',
+               f'Begin the URL with {dialect}+{near}://')
+    elif url.scheme == 'mysql' and not importlib.util.find_spec('MySQLdb'):
+        yield ('begins with mysql:// and so needs the driver MySQLdb, which '
+               'is not installed', 'Begin the URL with mysql+pymysql://')
+
+
+def _parameters(url):
+    """Yield parameters that the database driver does not take."""
+    driver = url.driver or {'mysql': 'mysqldb',
+                            'postgresql': 'psycopg2'}.get(url.dialect, '')
+    known = dburl.PARAMETERS.get(driver)
+    for key, text in url.query.items():
+        if known and key not in known | dburl.SQLALCHEMY:
+            near = nearest(key, tuple(sorted(known)))
+            hint = f'; did you mean {near}?' if near else ''
+            yield (f'has the parameter {plain(key)}, which {driver} does not '
+                   f'take, so that it raises an error when it connects{hint}',
+                   'Correct the parameter, or delete it.')
+        elif known and key in dburl.NUMBERS and not (
+                text.isdecimal() and int(text) > 0):
+            yield (f'has {key} = {plain(text)}, which is no whole number '
+                   f'above 0',
+                   f'Write {key} in seconds.')
+
+
+def in_memory(view: View) -> Iterator[Finding]:
+    """Yield a database that every process has for itself."""
+    value = view.settings[_NAME]
+    if (not view.used(_NAME) or value.option in view.reported
+            or value.error):
+        return
+    url = dburl.parse(value.value)
+    if url is None or not url.in_memory:
+        return
+    switch = view.settings['jobboard_enabled']
+    where = value.where if value.source == 'file' else (
+        switch.where | {'option': value.option})
+    yield finding(
+        'config.persistence-unset',
+        f'{named(value)} is not set while jobboard_enabled is true: the '
+        f'default {value.value} is lost with each process.'
+        if value.source == 'default' else
+        f'{named(value)} = {url.scheme}:// is lost with each process, and '
+        f'jobboard_enabled is true.', **where)
+
+
+def local_file(view: View) -> Iterator[Finding]:
+    """Yield a database that one machine has for itself."""
+    value = view.usable(_NAME)
+    url = dburl.parse(value.value) if value else None
+    if url and url.dialect == 'sqlite' and not url.in_memory:
+        yield finding(
+            'config.persistence-sqlite',
+            f'{named(value)} is the SQLite file {url.database}, which only '
+            f'this machine sees.', **value.where)
+
+
+def shared(view: View) -> Iterator[Finding]:
+    """Yield a database that is Octavia's own."""
+    value = view.usable(_NAME)
+    main = view.settings['database', 'connection']
+    url = dburl.parse(value.value) if value else None
+    other = None if main.error else dburl.parse(main.value or '')
+    if (url and other and not url.in_memory
+            and url.place() == other.place()):
+        yield finding(
+            'config.persistence-shared',
+            f'{named(value)} and [database] connection are the same '
+            f'database: {url.shown()}.',
+            'Create a database of its own and name it: CREATE DATABASE '
+            'octavia_persistence; then end persistence_connection with '
+            '/octavia_persistence', **value.where)
+
+
+RULES = [broken_url, in_memory, local_file, shared]

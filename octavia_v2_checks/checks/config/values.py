@@ -1,0 +1,192 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Values: what oslo.config refuses, and what Octavia makes of the rest."""
+
+from collections.abc import Iterator
+
+from oslo_config import types
+
+from octavia_v2_checks import opts
+from octavia_v2_checks import settings as settings_
+from octavia_v2_checks.checks.config.names import nearest
+from octavia_v2_checks.checks.config.view import DRIVER_OF
+from octavia_v2_checks.checks.config.view import named
+from octavia_v2_checks.checks.config.view import OF_SENTINEL
+from octavia_v2_checks.checks.config.view import plain
+from octavia_v2_checks.checks.config.view import SERVER
+from octavia_v2_checks.checks.config.view import shown
+from octavia_v2_checks.checks.config.view import View
+from octavia_v2_checks.checks.config.view import ZOOKEEPER
+from octavia_v2_checks.findings import Finding
+from octavia_v2_checks.findings import finding
+
+#: Seconds of Octavia's own default.
+_SHORTEST_CLAIM = 30
+
+_TYPES = {opt.dest: opt.type for options in settings_.schema().values()
+          for opt in options}
+
+
+def sources(view: View) -> Iterator[Finding]:
+    """Yield config sources that did not answer."""
+    for group, what in view.settings.broken_sources.items():
+        yield finding(
+            'config.invalid-value',
+            f'The config source {plain(group)} could not be read ({what}), '
+            f'so the values that it supplies are unknown.',
+            f'Mend section [{plain(group)}], or take it out of [DEFAULT] '
+            f'config_source.', option='DEFAULT.config_source',
+            **_config_source(view))
+
+
+def _config_source(view):
+    for file in reversed(view.settings.files):
+        assignment = file.find('DEFAULT', 'config_source')
+        if assignment:
+            return {'file': file.path, 'line': assignment.line}
+    return {}
+
+
+def invalid(view: View) -> Iterator[Finding]:
+    """Yield values of the wrong type, out of range or not to choose from."""
+    for value in view.settings.values.values():
+        if (value.error not in ('value', 'use')
+                or value.option in view.reported
+                or value.name == 'persistence_connection'
+                or value.name.endswith('_ssl_options')
+                or not view.matters(value)):
+            continue
+        expected, remedy = _expected(value)
+        text = shown(value) if value.text else f'{named(value)} is empty:'
+        yield finding('config.invalid-value', f'{text} {expected}.', remedy,
+                      **value.where)
+
+
+def _expected(value):
+    kind = _TYPES[value.name]
+    choices = getattr(kind, 'choices', None)
+    if value.name == 'jobboard_redis_sentinel':
+        return ('an empty name is a name too, so Octavia takes the hosts for '
+                'Sentinels',
+                'Write the name of the Redis master, or delete the line.')
+    if value.name == 'jobboard_etcd_api_path':
+        return ('an empty path is used as it is',
+                'Write /v3/, or delete the line.')
+    if choices:
+        near = nearest(value.text or '', tuple(choices))
+        hint = f'; did you mean {near}?' if near else ''
+        return (f'is none of {", ".join(choices)}{hint}'.rstrip('?'),
+                f'Write {near or " or ".join(choices)}.')
+    if isinstance(kind, types.Boolean):
+        return 'is neither true nor false', 'Write true or false.'
+    if isinstance(kind, types.Number):
+        low, high = kind.min, kind.max
+        span = (f' from {low:g} to {high:g}' if high is not None else
+                f', {low:g} or more' if low is not None else '')
+        what = ('number' if isinstance(kind, types.Float)
+                else 'whole number')
+        return f'is no {what}{span}', f'Write a {what}{span}.'
+    if isinstance(kind, types.Dict):
+        return ('is no list of NAME:DESCRIPTION pairs',
+                'Write NAME:DESCRIPTION pairs, separated by commas.')
+    return 'cannot be used', 'Write a name without blanks or slashes.'
+
+
+def paths(view: View) -> Iterator[Finding]:
+    """Yield paths on the jobboard that its client cannot join."""
+    value = view.usable('jobboard_etcd_api_path')
+    if value and value.value and not (
+            value.value.startswith('/') and value.value.endswith('/')):
+        yield finding(
+            'config.invalid-value',
+            f'{shown(value)} does not begin and end with a slash, and is '
+            f'joined with host and key as it is.',
+            f'Write /{value.value.strip("/")}/, or delete the line.',
+            **value.where)
+    value = view.usable('jobboard_backend_namespace')
+    if value and view.driver == ZOOKEEPER and (
+            value.value.endswith('/') or '//' in f'/{value.value}'):
+        yield finding(
+            'config.invalid-value',
+            f'{shown(value)} makes the ZooKeeper path /{plain(value.value)}, '
+            f'which ZooKeeper refuses.',
+            f'Write {value.value.strip("/") or "octavia_jobboard"}.',
+            **value.where)
+
+
+def trap(view: View) -> Iterator[Finding]:
+    """Yield jobboard servers that a release after Ussuri does not use."""
+    switch = view.settings['jobboard_enabled']
+    if (switch.source != 'default' or not view.amphora
+            or switch.option in view.reported):
+        return
+    for value in view.given(opts.TASK_FLOW):
+        if value.name in DRIVER_OF or value.name.startswith(
+                'jobboard_backend_'):
+            yield finding(
+                'config.jobboard-disabled',
+                f'{named(value)} is set and jobboard_enabled is not, so the '
+                f'jobboard is off.',
+                **value.where | {'option': switch.option})
+            return
+
+
+def ignored(view: View) -> Iterator[Finding]:
+    """Yield options that the chosen driver does not read."""
+    if not view.jobboard or view.driver is None:
+        return
+    server = SERVER[view.driver]
+    for value in view.given(opts.TASK_FLOW):
+        if view.used(value.name):
+            continue
+        if value.name in OF_SENTINEL and DRIVER_OF[value.name] == view.driver:
+            why = 'jobboard_redis_sentinel is not set'
+        elif value.name.startswith('jobboard_backend_'):
+            why = f'Octavia cannot log in to {server}'
+        else:
+            why = f'the jobboard driver is {view.driver}'
+        yield finding(
+            'config.ignored-option',
+            f'{named(value)} has no effect: {why}.',
+            f'Delete the line{_instead(value.name)}.', **value.where)
+
+
+def _instead(name):
+    if name in OF_SENTINEL:
+        return ', or set jobboard_redis_sentinel'
+    if name.startswith('jobboard_backend_'):
+        return ' and let the server accept Octavia without a login'
+    return ''
+
+
+def short_claims(view: View) -> Iterator[Finding]:
+    """Yield a claim time that a busy worker can miss."""
+    value = view.usable('jobboard_expiration_time')
+    if (value and view.driver not in (None, ZOOKEEPER)
+            and value.value < _SHORTEST_CLAIM):
+        yield finding(
+            'config.expiration-short',
+            f'{shown(value)}: a worker that is held up for '
+            f'{value.value / 2:g} s loses its job.', **value.where)
+
+
+def no_revert(view: View) -> Iterator[Finding]:
+    """Yield the debugging switch that leaves everything half made."""
+    value = view.usable('disable_revert')
+    if value and value.value:
+        yield finding('config.disable-revert',
+                      f'{shown(value)}: failed flows are not undone.',
+                      **value.where)
+
+
+RULES = [sources, invalid, paths, trap, ignored, short_claims, no_revert]
