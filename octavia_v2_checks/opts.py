@@ -224,8 +224,7 @@ def task_flow_opts():
                  'ZooKeeper and etcd ignore it.'),
         cfg.Opt(
             'jobboard_backend_namespace', default='octavia_jobboard',
-            type=types.String(regex=r'^[^\s/]+$',
-                              type_name='name without spaces or slashes'),
+            type=types.String(regex=r'\S', type_name='name'),
             help='Prefix of every key on the jobboard. Controllers with '
                  'different namespaces never see each other\'s jobs; two '
                  'clouds with the same one on the same server take each '

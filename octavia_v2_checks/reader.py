@@ -102,6 +102,11 @@ class Value:
         return f'{self.group}.{self.name}'
 
     @property
+    def written(self) -> str:
+        """The text, substituted if that is possible; '' for a default."""
+        return (self.raw or '') if self.text is None else self.text
+
+    @property
     def where(self) -> dict[str, Any]:
         """Option, file and line, as keyword arguments of a finding."""
         is_file = self.source == 'file'

@@ -251,10 +251,10 @@ def _open_sources(reader, groups, arguments, default_files, default_dirs):
                 conf(arguments, project='octavia', prog=PROG,
                      default_config_files=default_files,
                      default_config_dirs=default_dirs)
-            source = driver.DriverManager(
+            manager: Any = driver.DriverManager(
                 'oslo.config.driver', reader.text(group, 'driver'),
-                invoke_on_load=True).driver.open_source_from_opt_group(
-                    conf, group)
+                invoke_on_load=True)
+            source = manager.driver.open_source_from_opt_group(conf, group)
         except (Exception, SystemExit) as exc:
             # oslo.config, too, goes on without a source that fails, whatever
             # its driver raises; here the values are marked as unknown.
