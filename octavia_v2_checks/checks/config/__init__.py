@@ -18,6 +18,7 @@ from importlib import metadata
 import re
 
 from octavia_v2_checks import settings as settings_
+from octavia_v2_checks.checks.config import dbtls
 from octavia_v2_checks.checks.config import files
 from octavia_v2_checks.checks.config import hosts
 from octavia_v2_checks.checks.config import names
@@ -35,7 +36,8 @@ from octavia_v2_checks.findings import Severity
 #: is not looked at by the rules that come later.
 RULES: list[Rule] = [
     *names.RULES, *text.RULES, *placeholder.RULES, *text.LATE_RULES,
-    *values.RULES, *persistence.RULES, *hosts.RULES, *tls.RULES]
+    *values.RULES, *persistence.RULES, *hosts.RULES, *tls.RULES,
+    *dbtls.RULES]
 
 
 def check(settings: settings_.Settings, deadline: object = None,

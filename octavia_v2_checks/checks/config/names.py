@@ -62,14 +62,11 @@ def strangers(view: View) -> Iterator[Finding]:
         for assignment in file.assignments:
             section, key = assignment.section or '', assignment.key
             group = _meant(section)
-            right_section = inifile.normalise(section) == group
-            ours = key in _UNMISTAKABLE or key.startswith('jobboard_')
-            if group is None and not ours:
-                continue
-            if right_section and key in _KNOWN[group]:
-                continue
-            if ours and (group != opts.TASK_FLOW or not right_section):
+            if key in _UNMISTAKABLE or key.startswith('jobboard_'):
                 group = opts.TASK_FLOW
+            if group is None or (key in _KNOWN[group] and
+                                 inifile.normalise(section) == group):
+                continue
             where = {'file': file.path, 'line': assignment.line}
             if key in _KNOWN[group]:
                 yield finding(

@@ -160,7 +160,7 @@ def local_file(view: View) -> Iterator[Finding]:
     """Yield a database that one machine has for itself."""
     value = view.usable(_NAME)
     url = dburl.parse(value.value) if value else None
-    if url and url.dialect == 'sqlite' and not url.in_memory:
+    if value and url and url.dialect == 'sqlite' and not url.in_memory:
         yield finding(
             'config.persistence-sqlite',
             f'{named(value)} is the SQLite file {url.database}, which only '
@@ -173,7 +173,7 @@ def shared(view: View) -> Iterator[Finding]:
     main = view.settings['database', 'connection']
     url = dburl.parse(value.value) if value else None
     other = None if main.error else dburl.parse(main.value or '')
-    if (url and other and not url.in_memory
+    if (value and url and other and not url.in_memory
             and url.place() == other.place()):
         yield finding(
             'config.persistence-shared',

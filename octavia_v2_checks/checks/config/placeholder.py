@@ -82,7 +82,7 @@ def is_placeholder(text: str, capitals: bool = True) -> bool:
 
 def _parts(value: Value) -> list[str]:
     """Return the parts of a value that are replaced one by one."""
-    text = value.text if value.text is not None else value.raw
+    text = value.written
     if value.name == 'persistence_connection':
         url = dburl.parse(text)
         return [text] if url is None else [
@@ -107,7 +107,7 @@ def placeholders(view: View) -> Iterator[Finding]:
             yield finding(
                 'config.placeholder',
                 f'{named(value)}{text} is a placeholder that nobody '
-                f'replaced.' if not value.secret or '://' not in value.raw
+                f'replaced.' if not value.secret or '://' not in value.written
                 else f'{named(value)} has a placeholder that nobody '
                      f'replaced.',
                 f'Write the real value of {value.name}.', **value.where)

@@ -32,7 +32,7 @@ _NAMES = {o.dest for o in opts.task_flow_opts()}
 def swallowed_lines(view: View) -> Iterator[Finding]:
     """Yield indented options, which become part of the value before."""
     for value in view.given(opts.TASK_FLOW):
-        for number, line in enumerate(value.raw.split('\n')):
+        for number, line in enumerate((value.raw or '').split('\n')):
             match = _OPTION_LINE.match(line)
             if not (number and match and match[1] in _NAMES
                     and value.source == 'file'):
@@ -47,7 +47,7 @@ def swallowed_lines(view: View) -> Iterator[Finding]:
                 f'of {value.name} in line {value.line}.',
                 f'Delete the spaces in front of {name}.',
                 option=value.option, file=value.origin,
-                line=value.line + number)
+                line=(value.line or 0) + number)
 
 
 def half_quoted(view: View) -> Iterator[Finding]:
@@ -62,8 +62,8 @@ def half_quoted(view: View) -> Iterator[Finding]:
         elif value.secret and '://' not in written:
             # A generated password may well begin or end with a quote; it
             # then has other marks too.
-            half = (_is_half_quoted(written)
-                    and re.fullmatch(r'\w*', written.strip('\'"')))
+            half = (_is_half_quoted(written) and bool(
+                re.fullmatch(r'\w*', written.strip('\'"'))))
         else:
             half = _is_half_quoted(written)
         if half:
@@ -89,7 +89,7 @@ def inline_comments(view: View) -> Iterator[Finding]:
         if not view.matters(value) or value.source != 'file':
             continue
         pattern = _SECRET_COMMENT if value.secret else _COMMENT
-        for number, line in enumerate(value.raw.split('\n')):
+        for number, line in enumerate((value.raw or '').split('\n')):
             match = pattern.search(line)
             if match:
                 yield finding(
@@ -97,7 +97,8 @@ def inline_comments(view: View) -> Iterator[Finding]:
                     f'{named(value)} is followed by '
                     f'"{line[match.start():].strip()[0]}", which begins no '
                     f'comment here: it becomes part of the value.',
-                    **value.where | {'line': value.line + number})
+                    **value.where | {
+                        'line': (value.line or 0) + number})
                 break
 
 

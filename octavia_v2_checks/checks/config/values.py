@@ -99,7 +99,7 @@ def _expected(value):
     if isinstance(kind, types.Dict):
         return ('is no list of NAME:DESCRIPTION pairs',
                 'Write NAME:DESCRIPTION pairs, separated by commas.')
-    return 'cannot be used', 'Write a name without blanks or slashes.'
+    return 'there must be a name', 'Write a name, or delete the line.'
 
 
 def paths(view: View) -> Iterator[Finding]:

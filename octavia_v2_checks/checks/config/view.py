@@ -152,10 +152,9 @@ def named(value: Value) -> str:
 
 def shown(value: Value) -> str:
     """Return ``[group] name = text``, without the text if it is secret."""
-    text = value.text if value.text is not None else value.raw
-    if value.secret or text is None or isinstance(value.value, dict):
+    if value.secret or value.raw is None or isinstance(value.value, dict):
         return named(value)
-    return f'{named(value)} = {plain(text)}'
+    return f'{named(value)} = {plain(value.written)}'
 
 
 def plain(text: str) -> str:
