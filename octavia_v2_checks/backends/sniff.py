@@ -35,6 +35,15 @@ _SIGNS = (
     (re.compile(rb'SSH-'), 'SSH'),
 )
 
+#: What is found here -> the jobboard driver that is meant for it.
+DRIVERS = {'Redis': 'redis_taskflow_driver',
+           'a Redis Sentinel': 'redis_taskflow_driver',
+           'ZooKeeper': 'zookeeper_taskflow_driver',
+           'etcd': 'etcd_taskflow_driver'}
+
+#: Seconds for a second look at a server that has had its time once.
+SECOND_LOOK = 2.0
+
 _LIMIT = 16384
 
 

@@ -33,7 +33,7 @@ ENTRIES = [
           'The Python client is of a release that the installed TaskFlow '
           'does not support.',
           'TaskFlow uses names and arguments that only newer clients have. '
-          'The worker stops when it first imports or calls them. Octavia\'s '
+          "The worker stops when it first imports or calls them. Octavia's "
           'own requirement is looser and does not prevent it.',
           'Install the release that the extra of TaskFlow asks for, such as '
           "pip install 'redis>=8.0.0'."),
@@ -162,6 +162,14 @@ ENTRIES = [
           _STOPS,
           'Start the missing members: more than half of them must reach each '
           'other.'),
+    Entry('jobboard.split-ensemble', 'FAILURE',
+          'The ZooKeeper servers do not belong to one ensemble.',
+          'Each keeps jobs of its own. A worker that is connected to one '
+          'never sees the jobs on the others, and their load balancers stay '
+          'in PENDING.',
+          'Write the same server.N lines into zoo.cfg of every member, a '
+          'myid file for each, and restart them; or name one server only in '
+          'jobboard_backend_hosts.'),
     Entry('jobboard.version-hidden', 'FAILURE',
           'ZooKeeper does not tell its version.',
           'TaskFlow asks with the four-letter word envi and refuses to '

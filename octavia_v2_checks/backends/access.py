@@ -1,0 +1,159 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Says what ZooKeeper's access control lists let a worker do."""
+
+from collections.abc import Iterator
+from collections.abc import Sequence
+import ipaddress
+
+from octavia_v2_checks.backends import jute
+from octavia_v2_checks.backends import net
+from octavia_v2_checks.backends.jute import Grant
+from octavia_v2_checks.backends.jute import Identity
+from octavia_v2_checks.backends.jute import Permission
+
+ANYONE = Identity('world', 'anyone')
+
+#: Schemes whose users prove who they are by a login, which Octavia has not.
+_LOGINS = frozenset({'digest', 'sasl'})
+
+#: Schemes by which a server tells clients apart without one.
+_PLACES = frozenset({'ip', 'x509'})
+
+#: As zkCli.sh writes them, and in its order.
+_LETTERS = {'c': Permission.CREATE, 'd': Permission.DELETE,
+            'r': Permission.READ, 'w': Permission.WRITE,
+            'a': Permission.ADMIN}
+
+
+def faults(session: jute.Session, namespace: str) -> Iterator[net.Fault]:
+    """Ask what a worker may do with the znodes that it uses.
+
+    :raises jute.Refused: where the server answers no question
+    """
+    needed = _needed(session, namespace)
+    try:
+        identities = session.whoami()
+    except jute.Refused:
+        identities = None
+    for path, permissions in needed.items():
+        try:
+            grants = session.get_acl(path)
+        except jute.Refused as exc:
+            if exc.code != jute.Error.NO_AUTH:
+                raise
+            grants = None
+        fault = judge(session.peer, path, permissions, grants, identities)
+        if fault:
+            yield fault
+
+
+def _needed(session, namespace):
+    """Return the znodes that matter, and what a worker needs of each.
+
+    Where one is missing, a worker creates it below the nearest ancestor that
+    is there; what it creates itself is open to everybody.
+    """
+    needed: dict[str, Permission] = {}
+    for path, permissions in (
+            (f'/{namespace}', Permission.READ | Permission.CREATE
+             | Permission.DELETE),
+            ('/.trash', Permission.CREATE),
+            ('/.entities/conductor', Permission.CREATE)):
+        there = path
+        while there != '/' and not session.exists(there):
+            there = there.rpartition('/')[0] or '/'
+        needed[there] = needed.get(there, Permission(0)) | (
+            permissions if there == path else Permission.CREATE)
+    return needed
+
+
+def judge(peer: str, path: str, needed: Permission,
+          grants: Sequence[Grant] | None,
+          identities: Sequence[Identity] | None) -> net.Fault | None:
+    """Find out whether a list grants what is needed.
+
+    :param grants: the list; None where the server does not show it
+    :param identities: who we are; None where the server is too old to tell
+    :returns: ``auth-unsupported``, ``missing-permission``, ``undetermined``,
+        or None where all is granted
+    """
+    if grants is None:
+        return net.Fault(
+            'missing-permission', f'{peer} lets this client neither use '
+            f'{path} nor see who may; a worker needs {_names(needed)}.',
+            _remedy(peer, path, needed, None), host=peer)
+    granted = Permission(0)
+    for grant in grants:
+        if _is(grant.identity, identities or ()):
+            granted |= grant.permissions
+    missing = needed & ~granted
+    if not missing:
+        return None
+    schemes = {g.identity.scheme for g in grants if g.permissions & missing}
+    if identities is None and schemes & _PLACES:
+        return net.Fault(
+            'undetermined', f'{path} on {peer} is open to some addresses or '
+            f'certificates, and this release of ZooKeeper does not tell '
+            f'whether this client is among them.',
+            'Run the check with ZooKeeper 3.7 or later, or give the rights '
+            'to world:anyone.', host=peer)
+    who = ('those who log in, which Octavia cannot do' if schemes & _LOGINS
+           else 'others' if schemes else 'nobody')
+    return net.Fault(
+        'auth-unsupported' if schemes & _LOGINS else 'missing-permission',
+        f'{path} on {peer} grants {_names(missing)} to {who}.',
+        _remedy(peer, path, needed, grants), host=peer)
+
+
+def _is(identity, identities):
+    if identity == ANYONE or identity in identities:
+        return True
+    if identity.scheme != 'ip':
+        return False
+    try:
+        network = ipaddress.ip_network(identity.name, strict=False)
+        return any(ipaddress.ip_address(i.name) in network
+                   for i in identities if i.scheme == 'ip')
+    except ValueError:
+        return False
+
+
+def _names(permissions):
+    return ', '.join(str(p.name) for p in _LETTERS.values()
+                     if p & permissions)
+
+
+def _remedy(peer, path, needed, grants):
+    """Return what adds the rights that are needed to those there are."""
+    if grants is None or any(g.identity.scheme in _LOGINS for g in grants):
+        # What the server shows of these is not what one can set again.
+        return (f'As a user who may, add world:anyone:{_letters(needed)} to '
+                f'the ACL of {path} with zkCli.sh (addauth, getAcl, setAcl), '
+                f'and protect ZooKeeper by ip: entries, TLS client '
+                f'certificates or a firewall.')
+    rights = needed
+    entries = []
+    for grant in grants:
+        if grant.identity == ANYONE:
+            rights |= grant.permissions
+        else:
+            entries.append(f',{grant.identity.scheme}:{grant.identity.name}:'
+                           + _letters(grant.permissions))
+    return (f'zkCli.sh -server {peer} setAcl {path} world:anyone:'
+            + _letters(rights) + ''.join(entries))
+
+
+def _letters(permissions):
+    return ''.join(letter for letter, permission in _LETTERS.items()
+                   if permission & permissions)
