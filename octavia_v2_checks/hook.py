@@ -95,6 +95,10 @@ def _named(conf):
     return parser.parse_known_args(arguments)[0].named or []
 
 
+class _UnknownCheck(Exception):
+    """The configuration skips a check that does not exist."""
+
+
 class _Run:
     """One run of the engine, which all our rows share.
 
@@ -108,12 +112,19 @@ class _Run:
         self.keep_stock = False
         try:
             self._set_up(conf)
+        except _UnknownCheck as exc:
+            self._break(f'[octavia_v2_checks] skip names {exc.args[0]!r}, '
+                        f'which is no check. Remedy: octavia-v2-checks list '
+                        f'prints the checks.')
         except Exception as exc:
-            self.broken = (f'The checks could not be set up '
-                           f'({type(exc).__name__}). Remedy: run '
-                           f'octavia-v2-checks --debug upgrade check, which '
-                           f'shows why.')
-            self.titles = [('config', 'AmphoraV2 configuration')]
+            self._break( f'The checks could not be set up '
+                        f'({type(exc).__name__}). Remedy: run '
+                        f'octavia-v2-checks --debug upgrade check, which '
+                        f'shows why.')
+
+    def _break(self, details):
+        self.broken = details
+        self.titles = [('config', 'AmphoraV2 configuration')]
 
     def _set_up(self, conf):
         from octavia_v2_checks import clock
@@ -125,6 +136,9 @@ class _Run:
         own = self.settings.own
         self.keep_stock = own('stock_check') == 'keep'
         checks = engine.checks()
+        unknown = set(own('skip')) - {c.id for c in checks}
+        if unknown:
+            raise _UnknownCheck(min(unknown))
         self.skipped = [c.id for c in checks if c.id in own('skip')]
         self.selected = [c for c in checks if c.id not in self.skipped]
         self.titles = [(c.id, c.title) for c in self.selected]
