@@ -23,6 +23,7 @@ import pathlib
 import pytest
 
 from tests import commands
+from tests import redis_probing
 from tests.servers import etcd as etcd_server
 from tests.servers import mariadb as mariadb_server
 from tests.servers import postgres as postgres_server
@@ -111,3 +112,38 @@ def octavia_db_manage():
         return commands.db_manage(config, command, *args, check=check)
 
     return manage
+
+
+@pytest.fixture
+def probe_redis(write_config):
+    """A function: the findings of the jobboard check on a server."""
+    def run(server, **options):
+        return redis_probing.probe(write_config, server, **options)
+
+    return run
+
+
+@pytest.fixture
+def redis_account(redis, probe_redis):
+    """A function that makes an account on the shared Redis."""
+    def make(**options):
+        return redis_probing.Account(redis, probe_redis, **options)
+
+    return make
+
+
+@pytest.fixture
+def older_client(tmp_path, monkeypatch):
+    """A function that makes redis-py look like another release.
+
+    Its metadata come first on the path; the code stays what it is.
+    """
+    def pretend(version, name='redis'):
+        place = tmp_path / f'{name}-{version}'
+        metadata = place / f'{name}-{version}.dist-info'
+        metadata.mkdir(parents=True)
+        (metadata / 'METADATA').write_text(
+            f'Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n')
+        monkeypatch.syspath_prepend(place)
+
+    return pretend

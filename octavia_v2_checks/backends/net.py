@@ -49,7 +49,8 @@ class Fault(Exception):
 
 def endpoint(host: str, port: int) -> str:
     """Return ``host:port``, with brackets around an IPv6 address."""
-    return f'[{host}]:{port}' if ':' in host else f'{host}:{port}'
+    bare = ':' in host and not host.startswith('[')
+    return f'[{host}]:{port}' if bare else f'{host}:{port}'
 
 
 def resolve(host: str, port: int, clock: clocks.Clock) -> list[tuple]:
@@ -65,7 +66,8 @@ def resolve(host: str, port: int, clock: clocks.Clock) -> list[tuple]:
     except clocks.OutOfTime:
         reason = f'the resolver did not answer within {clock.seconds:g} s'
     except socket.gaierror as exc:
-        reason = ('the resolver failed for now' if exc.errno == socket.EAI_AGAIN
+        reason = ('the resolver failed for now'
+                  if exc.errno == socket.EAI_AGAIN
                   else 'the resolver knows no address for it')
     except (UnicodeError, ValueError):
         reason = 'it is not a valid host name'

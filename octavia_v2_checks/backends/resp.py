@@ -61,7 +61,7 @@ class ErrorReply:
         return found[0] if found else 'ERR'
 
 
-Reply: TypeAlias = str | bytes | int | None | ErrorReply | list[Any]
+Reply: TypeAlias = str | bytes | int | ErrorReply | list[Any] | None
 
 
 class Malformed(Exception):

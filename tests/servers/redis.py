@@ -13,7 +13,7 @@
 """Redis and Redis Sentinel."""
 
 import pathlib
-import shlex
+import re
 
 from tests.servers import process
 from tests.servers import tls as tls_files
@@ -22,6 +22,13 @@ from tests.servers import tls as tls_files
 # ``default`` user with requirepass or an ACL.
 ADMIN = 'test-admin'
 _ADMIN_PASSWORD = 'test-admin-password'
+
+
+def _words(value: object) -> str:
+    """A value, or a tuple of them, as redis.conf quotes it."""
+    values = value if isinstance(value, tuple) else (value,)
+    return ' '.join('"' + re.sub(r'([\\\\"])', r'\\\1', str(v)) + '"'
+                    for v in values)
 
 
 class _Redis(process.Server):
@@ -42,7 +49,7 @@ class _Redis(process.Server):
             *self._ports(tls, ca, client_auth),
             f'user {ADMIN} on >{_ADMIN_PASSWORD} ~* &* +@all',
             *(f'user {rule}' for rule in acl),
-            *(f'{name.replace("_", "-")} {shlex.quote(str(value))}'
+            *(f'{name.replace("_", "-")} {_words(value)}'
               for name, value in options.items())]
 
     def _ports(self, tls, ca, client_auth) -> list[str]:
@@ -101,7 +108,8 @@ class Redis(_Redis):
     :param ca: the authority it trusts, needed with *tls*.
     :param client_auth: with *tls*, demand a client certificate.
     :param acl: users, as in ``octavia on >secret ~* +@all``.
-    :param options: more options of redis.conf, underscores for hyphens.
+    :param options: more options of redis.conf, underscores for hyphens; a
+        tuple where one takes several words.
     """
 
     def url(self, password: str | None = None, db: int = 0) -> str:

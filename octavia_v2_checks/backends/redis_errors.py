@@ -1,0 +1,307 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the errors of Redis and Sentinel mean to an operator.
+
+An error's text is looked at and never passed on: it may repeat a password.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from octavia_v2_checks.backends import net
+from octavia_v2_checks.backends import resp
+
+if TYPE_CHECKING:
+    from octavia_v2_checks.backends.redis_connection import Access
+
+#: Error code -> what it means here.
+_MEANINGS = {
+    'NOAUTH': 'auth-required',
+    'WRONGPASS': 'access-denied',
+    'DENIED': 'protected',
+    'NOPERM': 'missing-permission',
+    'READONLY': 'replica',
+    'MASTERDOWN': 'replica',
+    'LOADING': 'loading',
+    'OOM': 'out-of-memory',
+    'MISCONF': 'not-writable',
+    'NOREPLICAS': 'not-writable',
+    'BUSY': 'not-writable',
+    'CLUSTERDOWN': 'cluster-mode',
+    'MOVED': 'cluster-mode',
+    'CROSSSLOT': 'cluster-mode',
+}
+
+#: The errors that all have the code ERR, by their words.
+_PATTERNS = (
+    (re.compile(r'max number of clients'), 'full'),
+    (re.compile(r'invalid password'), 'access-denied'),
+    (re.compile(r'AUTH.*(without any|no) password'), 'access-denied'),
+    (re.compile(r'operation not permitted'), 'auth-required'),
+    (re.compile(r'DB index'), 'unknown-database'),
+    (re.compile(r'SELECT is not allowed in cluster'), 'cluster-mode'),
+    (re.compile(r'unknown command'), 'unknown-command'),
+)
+
+_WHY_NOT_WRITABLE = {
+    'MISCONF': 'it cannot save its data to disk (MISCONF)',
+    'NOREPLICAS': 'it has fewer live replicas than min-replicas-to-write '
+                  'asks for (NOREPLICAS)',
+    'BUSY': 'a script keeps it busy (BUSY)',
+}
+
+_WRITABLE_AGAIN = {
+    'MISCONF': ('Make room on the disk of "dir" in redis.conf, see that Redis '
+                'may write there, and save. ', 'BGSAVE'),
+    'NOREPLICAS': ('Start the replicas again, or do without them. ',
+                   'CONFIG SET min-replicas-to-write 0'),
+    'BUSY': ('', 'SCRIPT KILL'),
+}
+
+#: What recognises a stranger -> the driver that would be right.
+_DRIVERS = {'ZooKeeper': 'zookeeper_taskflow_driver',
+            'etcd': 'etcd_taskflow_driver'}
+
+
+def meaning(error: resp.ErrorReply) -> str | None:
+    """Return the slug of an error or a word of this module, or None."""
+    if error.word in _MEANINGS:
+        return _MEANINGS[error.word]
+    for pattern, slug in _PATTERNS:
+        if pattern.search(error.text):
+            return slug
+    return None
+
+
+def is_wrong_number_of_arguments(answer: resp.Reply) -> bool:
+    """Tell whether the server knows a command, but with fewer words."""
+    return (isinstance(answer, resp.ErrorReply)
+            and 'wrong number of arguments' in answer.text)
+
+
+def is_about_keys(error: resp.ErrorReply) -> bool:
+    """Tell whether a NOPERM is for the keys and not for the command."""
+    return bool(re.search(r'\bkeys?\b', error.text))
+
+
+def in_redis_cli(*commands: str) -> str:
+    """Return the remedy that consists of commands of an administrator."""
+    return 'In redis-cli, as an administrator: ' + '; '.join(commands)
+
+
+def word(text: str) -> str:
+    """Return one argument as redis-cli reads it."""
+    if re.fullmatch(r'[\w.:~*+@|%-]+', text, re.A):
+        return text
+    return '"' + re.sub(r'([\\"])', r'\\\1', text) + '"'
+
+
+def fault(error: resp.ErrorReply, command: str, peer: str, access: Access
+          ) -> net.Fault:
+    """Return the fault that an error stands for.
+
+    :param command: what was asked, for the reader
+    """
+    slug = meaning(error)
+    makers = {
+        'auth-required': _auth_required, 'access-denied': _access_denied,
+        'protected': _protected, 'full': _full,
+        'unknown-database': unknown_database, 'replica': _replica,
+        'loading': _loading, 'out-of-memory': _out_of_memory,
+        'cluster-mode': _cluster_mode}
+    if slug in makers:
+        return makers[slug](peer, access)
+    if slug == 'not-writable':
+        remedy, command = _WRITABLE_AGAIN[error.word]
+        return net.Fault(
+            slug, f'{peer} takes no writes: '
+            f'{_WHY_NOT_WRITABLE[error.word]}.',
+            remedy + in_redis_cli(command), host=peer)
+    if slug == 'missing-permission':
+        return missing_permission(peer, access, [command])
+    if slug == 'unknown-command':
+        return _unknown_command(peer, access, command)
+    return net.Fault(
+        'undetermined', f'{peer} answered {command} with the error '
+        f'{error.word}, which is not known here.', host=peer)
+
+
+def _auth_required(peer, access):
+    return net.Fault(
+        'auth-required', f'{peer} asks for a login, and '
+        f'{access.password_option} is not set.',
+        f'Set {access.password_option} in [task_flow] to the password of the '
+        f'server (requirepass), and {access.user_option} where it has ACL '
+        f'users.', host=peer, option=access.password_option)
+
+
+def _access_denied(peer, access):
+    return net.Fault(
+        'access-denied', f'{peer} refuses the login as {access.user!r}: the '
+        f'password is wrong, the user does not exist, or it is off.',
+        f'Correct {access.user_option} and {access.password_option} in '
+        f'[task_flow], or give the user that password. '
+        + in_redis_cli(f'ACL SETUSER {word(access.user)} on >PASSWORD'),
+        host=peer, option=access.password_option)
+
+
+def needs_no_login(peer: str, access: Access) -> net.Fault:
+    """Return the fault of a login on a server that knows none."""
+    what = (f'the user {access.username!r}' if access.username
+            else 'a password')
+    return net.Fault(
+        'access-denied', f'{peer} lets everybody in without a login, and '
+        f'refuses {what}.',
+        f'Leave {access.user_option} and {access.password_option} out of '
+        f'[task_flow], or create the user. '
+        + in_redis_cli(f'ACL SETUSER {word(access.user)} on >PASSWORD'),
+        host=peer,
+        option=access.user_option if access.username
+        else access.password_option)
+
+
+def _protected(peer, access):
+    return net.Fault(
+        'access-denied', f'{peer} is in protected mode: it has no password '
+        f'and serves nobody but its own host.',
+        f'Give it a password and set {access.password_option} in [task_flow] '
+        f'to the same. ' + in_redis_cli('CONFIG SET requirepass PASSWORD'),
+        host=peer, option=access.password_option)
+
+
+def _full(peer, access):
+    return net.Fault(
+        'refused', f'{peer} serves as many clients as maxclients allows, and '
+        f'refuses more.', in_redis_cli('CONFIG SET maxclients 10000'),
+        host=peer)
+
+
+def unknown_database(peer: str, access: Access, count: bytes = b''
+                     ) -> net.Fault:
+    """Return the fault of a database number out of range.
+
+    :param count: how many there are, if the server says so
+    """
+    known = (f': it has the numbers 0 to {int(count) - 1}'
+             if count.isdigit() else '')
+    return net.Fault(
+        'unknown-database',
+        f'{peer} has no database {access.database}{known}.',
+        host=peer, option='jobboard_redis_backend_db')
+
+
+def _replica(peer, access):
+    return net.Fault('replica', f'{peer} is a replica.', host=peer)
+
+
+def _loading(peer, access):
+    return net.Fault('loading', f'{peer} is still loading its data from '
+                     f'disk.', host=peer)
+
+
+def _out_of_memory(peer, access):
+    return net.Fault('out-of-memory', f'{peer} has used up its maxmemory and '
+                     f'refuses writes.', host=peer)
+
+
+def _cluster_mode(peer, access):
+    return net.Fault('cluster-mode', f'{peer} is a node of a Redis Cluster.',
+                     host=peer)
+
+
+def missing_permission(peer: str, access: Access, commands: list[str],
+                       rules: list[str] | None = None) -> net.Fault:
+    """Return the fault of an account that may not run commands.
+
+    :param commands: as a reader knows them: ``HSET``, ``SCRIPT LOAD``
+    :param rules: the ACL rules that mend it, if there is more to say than
+        the commands
+    """
+    rules = rules or [rule(c) for c in commands]
+    return net.Fault(
+        'missing-permission', f'{access.user!r} may not '
+        f'{", ".join(commands)} at {peer}.',
+        in_redis_cli(' '.join(['ACL SETUSER', word(access.user),
+                               *(word(r) for r in rules)])),
+        host=peer, option=access.user_option)
+
+
+def rule(command: str) -> str:
+    """Return the ACL rule that permits a command."""
+    return '+' + command.lower().replace(' ', '|')
+
+
+def _unknown_command(peer, access, command):
+    if command == 'HELLO':
+        return net.Fault(
+            'server-old', f'{peer} does not know HELLO, with which redis-py '
+            f'8.0 and later begin.',
+            'Upgrade the server to Redis 6.0 or later, or, where HELLO is '
+            'renamed, delete "rename-command HELLO" from redis.conf.',
+            host=peer)
+    if command.startswith('SENTINEL'):
+        return net.Fault(
+            'wrong-protocol', f'{peer} is Redis itself and not a Sentinel.',
+            'Leave jobboard_redis_sentinel out of [task_flow], or set '
+            'jobboard_backend_port to the port of the Sentinels, usually '
+            '26379.', host=peer, option='jobboard_redis_sentinel')
+    return net.Fault(
+        'missing-permission', f'{peer} does not know {command}: the command '
+        f'is renamed or disabled.',
+        f'Delete "rename-command {command.split()[0]}" from redis.conf and '
+        f'restart Redis.', host=peer)
+
+
+def tls(found: net.Fault, access: Access) -> net.Fault:
+    """Return a TLS fault with the option that mends it."""
+    remedy = None
+    if found.detail == 'verify':
+        remedy = (f'Name the authority that signed the certificate as '
+                  f'ssl_ca_certs in {access.tls_option}, and the server by a '
+                  f'name that its certificate has.')
+    elif 'ALERT' in (found.detail or '') and not access.certificate:
+        remedy = (f'Name a client certificate and its key as ssl_certfile '
+                  f'and ssl_keyfile in {access.tls_option}.')
+    return net.Fault('tls', found.text, remedy, found.host,
+                     access.tls_option, found.detail)
+
+
+def stranger(name: str | None, peer: str, access: Access) -> net.Fault:
+    """Return the fault of a server of another kind.
+
+    :param name: what it was recognised as, or None
+    """
+    option = None
+    if name == 'TLS':
+        option = access.tls_option
+        text = f'{peer} expects TLS, and {option} does not turn it on.'
+        remedy = (f'Set {option} in [task_flow] to '
+                  f'ssl:True,ssl_ca_certs:CA_FILE')
+    elif name in ('Redis', 'a Redis Sentinel') and access.tls:
+        option = access.tls_option
+        text = f'{peer} is {name} without TLS, and {option} turns TLS on.'
+        remedy = (f'Set {option} in [task_flow] to ssl:False, or give the '
+                  f'server a tls-port.')
+    else:
+        kind = 'not Redis' if access.kind == 'Redis' else 'not a Sentinel'
+        text = (f'{peer} is {kind}: {name} answers there.' if name else
+                f'{peer} is {kind}: it answers in words that neither has.')
+        remedy = (f'Name the {access.kind} server in jobboard_backend_hosts '
+                  f'and jobboard_backend_port')
+        if name in _DRIVERS:
+            remedy += (f', or set jobboard_backend_driver to '
+                       f'{_DRIVERS[name]}')
+        remedy += '.'
+    return net.Fault('wrong-protocol', text, remedy, peer, option)

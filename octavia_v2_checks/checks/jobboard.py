@@ -1,0 +1,121 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Can a worker use the jobboard: its client, its servers, its login?"""
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+from importlib import metadata
+import importlib.util
+import shlex
+import sys
+
+from packaging import requirements
+from packaging import utils
+
+from octavia_v2_checks import clock
+from octavia_v2_checks import findings
+from octavia_v2_checks import settings as settings_
+from octavia_v2_checks import versions
+from octavia_v2_checks.backends import jobboard
+from octavia_v2_checks.backends import net
+from octavia_v2_checks.findings import Finding
+
+ENTRY_POINTS = 'octavia_v2_checks.jobboards'
+
+_DRIVER = 'jobboard_backend_driver'
+
+
+def check(settings: settings_.Settings, deadline: clock.Deadline
+          ) -> Iterable[Finding | str]:
+    """Yield what keeps a worker from posting, claiming and finishing jobs.
+
+    :raises findings.NotApplicable: without jobboard or amphora provider
+    :raises findings.Blocked: for an option that a worker could not use
+    """
+    settings.require_jobboard()
+    driver = settings.get(_DRIVER)
+    try:
+        kind = _load(driver)
+    except (ImportError, AttributeError) as exc:
+        yield findings.finding(
+            'jobboard.undetermined',
+            f'The backend for {driver} does not load '
+            f'({type(exc).__name__}).',
+            'Install octavia-v2-checks, or the package that brings the '
+            'backend, anew.', **settings[_DRIVER].where)
+        return
+    if kind is None:
+        yield findings.finding(
+            'jobboard.undetermined',
+            f'Nothing here knows how to look at {driver}.',
+            f'Install a package that brings an entry point {driver} in '
+            f'{ENTRY_POINTS}.', **settings[_DRIVER].where)
+        return
+    yield from _client(settings, kind.client)
+    for said in kind(settings, deadline).probe():
+        yield said if isinstance(said, str) else _finding(settings, said)
+
+
+def _load(driver: str) -> type[jobboard.Jobboard] | None:
+    """Return the backend of a driver, None if there is none.
+
+    :raises ImportError: if it is there and does not load
+    :raises AttributeError: likewise
+    """
+    for entry in metadata.entry_points(group=ENTRY_POINTS, name=driver):
+        return entry.load()
+    return None
+
+
+def _finding(settings: settings_.Settings, fault: net.Fault) -> Finding:
+    where = settings[fault.option].where if fault.option else {}
+    return findings.finding(f'jobboard.{fault.slug}', fault.text,
+                            fault.remedy, host=fault.host, **where)
+
+
+def _client(settings: settings_.Settings, client: jobboard.Client
+            ) -> Iterator[Finding]:
+    """Yield what is wrong with the client; it is looked for, not imported."""
+    where = settings[_DRIVER].where
+    taskflow = versions.installed('taskflow')
+    wanted = _wanted(client) if taskflow else None
+    # What pip shall install: with TaskFlow here, what that needs.
+    package = str(wanted or f'octavia-v2-checks[{client.extra}]')
+    remedy = f'{shlex.quote(sys.executable)} -m pip install ' + shlex.quote(
+        package)
+    if importlib.util.find_spec(client.module) is None:
+        yield findings.finding(
+            'jobboard.client-missing',
+            f'{settings.get(_DRIVER)} needs the Python module '
+            f'{client.module}, which {sys.executable} does not have.',
+            remedy, **where)
+        return
+    installed = versions.installed(client.distribution)
+    if wanted and installed and not wanted.specifier.contains(
+            installed, prereleases=True):
+        yield findings.finding(
+            'jobboard.client-old',
+            f'TaskFlow {taskflow} needs {wanted}, and {client.distribution} '
+            f'{installed} is installed.', remedy, **where)
+
+
+def _wanted(client: jobboard.Client) -> requirements.Requirement | None:
+    """Return what the installed TaskFlow demands of a client."""
+    for text in metadata.requires('taskflow') or []:
+        wanted = requirements.Requirement(text)
+        if (wanted.marker and utils.canonicalize_name(wanted.name)
+                == utils.canonicalize_name(client.distribution)
+                and wanted.marker.evaluate({'extra': client.extra})):
+            wanted.marker = None
+            return wanted
+    return None
