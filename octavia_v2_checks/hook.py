@@ -117,7 +117,7 @@ class _Run:
                         f'which is no check. Remedy: octavia-v2-checks list '
                         f'prints the checks.')
         except Exception as exc:
-            self._break( f'The checks could not be set up '
+            self._break(f'The checks could not be set up '
                         f'({type(exc).__name__}). Remedy: run '
                         f'octavia-v2-checks --debug upgrade check, which '
                         f'shows why.')

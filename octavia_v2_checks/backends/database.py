@@ -61,7 +61,7 @@ POSTGRES_ERRORS = {
 #: ones Octavia's deployments have).
 POSTGRES_WORDS = (
     ('password authentication failed', 'access-denied'),
-    ('no pg_hba.conf entry', 'access-denied'),
+    ('pg_hba.conf', 'access-denied'),
     ('no password supplied', 'access-denied'),
     ('is not permitted to log in', 'access-denied'),
     ('permission denied for database', 'missing-privileges'),
@@ -393,6 +393,9 @@ class Database:
         words = ' '.join(str(a) for a in exc.args)
         if re.search(r'database ".*" does not exist', words):
             return 'unknown-database', code
+        if ('pg_hba.conf' in words and 'no encryption' in words
+                and self._url.query.get('sslmode') == 'disable'):
+            return 'tls', code
         for part, slug in POSTGRES_WORDS:
             if part in words:
                 return slug, code
