@@ -150,6 +150,21 @@ def _parser() -> argparse.ArgumentParser:
                             'connection')
     check.set_defaults(run=_upgrade_check)
 
+    validate = commands.add_parser(
+        'validate', help='look at the configuration only, without a '
+                         'connection',
+        description='Names every mistake in [task_flow] with file and line. '
+                    'Exit codes are those of "upgrade check".')
+    _config_arguments(validate, 'more_config')
+    validate.add_argument('files', nargs='*', metavar='CONFIG',
+                          help='a configuration file, as --config-file')
+    validate.add_argument('--format', choices=('table', 'json', 'sarif'),
+                          default='table')
+    validate.add_argument('--target-release', metavar='RELEASE',
+                          help='the Octavia that is to run, such as 16.0 or '
+                               '2025.1 (default: the installed one)')
+    validate.set_defaults(run=_validate)
+
     listing = commands.add_parser(
         'list', help='print every check and every finding id')
     listing.add_argument('--format', choices=('table', 'json'),
@@ -217,6 +232,19 @@ def _upgrade_check(args) -> int:
         text = _render(formats[name], report)
     print(text)
     return report.exit_code(args.fail_level or own('fail_level'))
+
+
+def _validate(args) -> int:
+    from octavia_v2_checks import settings
+    from octavia_v2_checks import validate
+    loaded = _load(args.config + args.more_config
+                   + [('file', path) for path in args.files])
+    try:
+        found = validate.run(loaded, args.target_release)
+    except settings.UsageError as exc:
+        raise _Usage(exc.args[0]) from None
+    print(validate.render(args.format, found, loaded))
+    return validate.exit_code(found)
 
 
 def _load(config, seconds=None):

@@ -27,7 +27,6 @@ import traceback
 from octavia_v2_checks import catalogue
 from octavia_v2_checks import clock
 from octavia_v2_checks import findings
-from octavia_v2_checks import redact
 from octavia_v2_checks import settings as settings_
 from octavia_v2_checks import versions
 from octavia_v2_checks.findings import Finding
@@ -245,38 +244,15 @@ def run(settings: settings_.Settings, selected: Sequence[Check],
     for one in runs:
         one.ended.wait(deadline.left())
     results = {r.check.id: r.snapshot() for r in runs}
-    clean = redactor(settings)
+    clean = settings.redactor
     rows = tuple(_row(r, results, clean) for r in results.values())
     return Report(rows, tuple(skipped), versions.installed('octavia'),
                   versions.installed('taskflow'), started, time.monotonic() - begin)
 
 
-def redactor(settings: settings_.Settings) -> redact.Redactor:
-    """Return what takes this configuration's secrets out of text."""
-    secrets = settings.secrets()
-    public = []
-    for value in settings.values.values():
-        text = value.raw if value.raw is not None else str(value.value)
-        if not value.secret:
-            public.append(text)
-        elif '://' in text:
-            public += _public_parts(text)
-    return redact.Redactor(secrets, public)
-
-
-def _public_parts(url):
-    scheme, _, rest = url.partition('://')
-    userinfo, _, place = rest.rpartition('@')
-    return [scheme, userinfo.partition(':')[0], place.partition('?')[0]]
-
-
 def _row(result, results, clean):
-    said = sorted(
-        (dataclasses.replace(
-            f, message=clean(f.message),
-            remedy=clean(f.remedy) if f.remedy else f.remedy)
-         for f in result.findings),
-        key=lambda f: -f.severity)
+    said = sorted((cleaned(f, clean) for f in result.findings),
+                  key=lambda f: -f.severity)
     severity = max((f.severity for f in said), default=Severity.SUCCESS)
     note = ' '.join(clean(n) for n in result.notes) or None
     if result.blocked:

@@ -1,0 +1,104 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The static rules alone, and their findings line by line."""
+
+from collections.abc import Iterable
+import json
+import textwrap
+
+from octavia_v2_checks import engine
+from octavia_v2_checks import opts
+from octavia_v2_checks import redact
+from octavia_v2_checks import settings as settings_
+from octavia_v2_checks.checks import config
+from octavia_v2_checks.findings import Finding
+from octavia_v2_checks.findings import Severity
+from octavia_v2_checks.reports import sarif
+
+SCHEMA_VERSION = 1
+
+
+def run(settings: settings_.Settings, target_release: str | None
+        ) -> list[Finding]:
+    """Return all findings of the rules, worst first, free of secrets.
+
+    :param target_release: the Octavia that is to run; the installed one if
+        None
+    :raises settings.UsageError: for a release that is none
+    """
+    clean = engine.redactor(settings)
+    return sorted((engine.cleaned(f, clean) for f in
+                   config.check(settings, target_release=target_release)),
+                  key=lambda f: (-f.severity, f.file or '', f.line or 0))
+
+
+def exit_code(findings: Iterable[Finding]) -> int:
+    """Return 0, 1 or 2, as ``upgrade check`` does."""
+    return int(max((f.severity for f in findings), default=Severity.SUCCESS))
+
+
+def render(form: str, findings: list[Finding],
+           settings: settings_.Settings) -> str:
+    """Return the findings as ``table``, ``json`` or ``sarif``."""
+    if form == 'json':
+        return json.dumps({
+            'schema_version': SCHEMA_VERSION,
+            'result': exit_code(findings),
+            'findings': [f.as_dict() for f in findings]}, indent=2)
+    if form == 'sarif':
+        return sarif.render(findings, settings)
+    return _table(findings, settings)
+
+
+def _table(findings, settings):
+    clean = engine.redactor(settings)
+    lines = []
+    for finding in findings:
+        place = f'{finding.file}:{finding.line}' if finding.line else (
+            finding.file or finding.option or 'configuration')
+        lines.append(f'{place}: {finding.severity.name.lower()}: '
+                     f'{finding.id}')
+        shown = _offender(finding, settings, clean)
+        if shown:
+            lines.append(f'    | {shown}')
+        lines += textwrap.wrap(
+            finding.message, 78, initial_indent='    ',
+            subsequent_indent='    ', break_on_hyphens=False)
+        if finding.remedy:
+            # Not wrapped: a command in two lines cannot be copied.
+            lines.append(f'    Remedy: {finding.remedy}')
+        lines.append('')
+    count = {s: sum(f.severity is s for f in findings) for s in Severity}
+    if not findings:
+        return f'{len(settings.files)} file(s) read, nothing to say.'
+    return '\n'.join([
+        *lines, f'{count[Severity.FAILURE]} failure(s), '
+        f'{count[Severity.WARNING]} warning(s)'])
+
+
+def _offender(finding, settings, clean):
+    """Return the line a finding is about, its value masked if it may be
+    secret: that of every option but the known harmless ones."""
+    file = next((f for f in settings.files if f.path == finding.file), None)
+    if file is None or finding.line is None:
+        return None
+    for assignment in file.assignments:
+        if assignment.line == finding.line:
+            harmless = {o.dest for o in opts.task_flow_opts()
+                        + opts.own_opts() if not o.secret}
+            value = (clean(assignment.written)
+                     if assignment.key in harmless
+                     and 'password' not in assignment.value
+                     else redact.MASK)
+            return f'{assignment.key} = {value}'
+    return None
