@@ -183,7 +183,7 @@ class _Rights:
         faults = list(self._others.values())
         if not self._denied and not self._keys_denied:
             return faults
-        keys = f'~{_literally(self._namespace)}:*'
+        keys = f'~{literally(self._namespace)}:*'
         # Without MULTI nothing else could be asked, so grant all of it.
         missing = COMMANDS if 'MULTI' in self._denied else self._denied
         rules = [redis_errors.rule(c) for c in missing]
@@ -197,7 +197,7 @@ class _Rights:
             *faults]
 
 
-def _literally(text: str) -> str:
+def literally(text: str) -> str:
     """Return a text as a pattern of ACL rules that matches only it."""
     return re.sub(r'([\\*?\[\]])', r'\\\1', text)
 

@@ -89,14 +89,15 @@ def quoted(name: str) -> str:
     return '`' + name.replace('`', '``') + '`'
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
+    """Return a text as MySQL and MariaDB read it in a statement."""
     return "'" + text.replace('\\', '\\\\').replace("'", "''") + "'"
 
 
 def mysql_account(account: str) -> str:
     """Return ``user@host``, as CURRENT_USER() gives it, quoted for GRANT."""
     user, _, host = account.rpartition('@')
-    return f'{_literal(user)}@{_literal(host)}'
+    return f'{literal(user)}@{literal(host)}'
 
 
 def grant(privileges: Iterable[str], name: str, account: str) -> str:

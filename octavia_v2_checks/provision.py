@@ -1,0 +1,198 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What to run on the servers so that a configuration finds its accounts."""
+
+from collections.abc import Iterator
+import dataclasses
+
+from octavia_v2_checks import settings as settings_
+from octavia_v2_checks.backends import redis_errors
+from octavia_v2_checks.backends import redis_server
+from octavia_v2_checks.checks import persistence
+from octavia_v2_checks.checks.config import dburl
+
+#: What redis-py and the jobboard check ask a Sentinel.
+_SENTINEL_COMMANDS = ('SENTINEL MASTERS', 'SENTINEL CKQUORUM')
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """What to do in one place.
+
+    :ivar where: the place, as a heading
+    :ivar notes: paragraphs on what the statements leave open
+    :ivar statements: lines to run or to write there, as they are
+    """
+
+    where: str
+    notes: tuple[str, ...] = ()
+    statements: tuple[str, ...] = ()
+
+
+def blocks(settings: settings_.Settings) -> Iterator[Block]:
+    """Yield what to do, in its order; nothing without a jobboard.
+
+    :param settings: without any finding of the config check
+    :raises octavia_v2_checks.settings.UsageError: where the database URL
+        does not say which account to create
+    """
+    if not settings.get('jobboard_enabled'):
+        return
+    yield _database(settings.get('persistence_connection'))
+    yield from {
+        'redis_taskflow_driver': _redis,
+        'zookeeper_taskflow_driver': _zookeeper,
+        'etcd_taskflow_driver': _etcd,
+    }[settings.get('jobboard_backend_driver')](settings)
+    yield Block(
+        'any one controller, once octavia.conf has this section',
+        statements=('octavia-db-manage upgrade_persistence',
+                    'octavia-v2-checks upgrade check'))
+
+
+def _database(text):
+    url = dburl.parse(text)
+    parts = (url.username, url.password, url.database) if url else ()
+    if not parts or not all(parts):
+        raise settings_.UsageError(
+            '--provision needs user, password and database in '
+            'persistence_connection: mysql+pymysql://USER:PASSWORD@HOST/'
+            'octavia_persistence')
+    if not all(part.isprintable() for part in parts):
+        raise settings_.UsageError(
+            '--provision: user, password or database in '
+            'persistence_connection has a control character')
+    if url.dialect == 'postgresql':
+        return _postgresql(url)
+    return _mysql(url)
+
+
+def _mysql(url):
+    account = f'{url.username}@%'
+    quoted = persistence.mysql_account(account)
+    return Block(
+        'MariaDB or MySQL, as administrator',
+        (f'An account that exists keeps its password: choose another name '
+         f'then. Instead of % write the network of the controllers, such as '
+         f'10.0.0.%, if you can.',),
+        (f'CREATE DATABASE IF NOT EXISTS '
+         f'{persistence.quoted(url.database)};',
+         f'CREATE USER IF NOT EXISTS {quoted} IDENTIFIED BY '
+         f'{persistence.literal(url.password)};',
+         persistence.grant(persistence.RUNTIME + persistence.MIGRATION,
+                           url.database, account)))
+
+
+def _postgresql(url):
+    user = persistence.identifier(url.username)
+    # Without E'' a backslash is one, whatever the password holds.
+    password = "'" + url.password.replace("'", "''") + "'"
+    return Block(
+        'PostgreSQL, in psql as administrator',
+        ('pg_hba.conf must let the controllers log in with it, by '
+         'scram-sha-256.',),
+        (f'CREATE ROLE {user} LOGIN PASSWORD {password};',
+         f'CREATE DATABASE {persistence.identifier(url.database)} OWNER '
+         f'{user};'))
+
+
+def _redis(settings):
+    is_watched = bool(settings.get('jobboard_redis_sentinel'))
+    notes = []
+    if is_watched:
+        notes.append('The replicas need it as much as the master: accounts '
+                     'are not replicated.')
+    notes.append('With an aclfile in redis.conf, run ACL SAVE as well. Jobs '
+                 'must outlive a restart, hence the append-only file. Redis '
+                 'itself lets everybody in as "default" until requirepass '
+                 'or ACL SETUSER says otherwise.')
+    yield Block(
+        'every Redis server, in redis-cli as administrator' if is_watched
+        else 'Redis, in redis-cli as administrator', tuple(notes),
+        (*_redis_account(settings), 'CONFIG SET appendonly yes',
+         'CONFIG REWRITE'))
+    if is_watched:
+        yield from _sentinels(settings)
+
+
+def _redis_account(settings):
+    user = settings.get('jobboard_backend_username')
+    password = settings.get('jobboard_backend_password')
+    if not user:
+        return [f'CONFIG SET requirepass {redis_errors.word(password)}'
+                ] if password else []
+    commands = list(redis_server.COMMANDS)
+    if settings.get('jobboard_redis_backend_db'):
+        commands.append('SELECT')
+    namespace = settings.get('jobboard_backend_namespace')
+    keys = redis_errors.word(
+        f'~{redis_server.literally(namespace)}:*')
+    return ['ACL SETUSER ' + _acl_user(user, password, commands, keys)]
+
+
+def _acl_user(user, password, commands, keys=''):
+    """Return an account that may run some commands and nothing else."""
+    login = redis_errors.word(f'>{password}') if password else 'nopass'
+    return ' '.join([
+        redis_errors.word(user), 'reset on', login, *([keys] if keys else []),
+        *map(redis_errors.rule, commands)])
+
+
+def _sentinels(settings):
+    user = settings.get('jobboard_redis_sentinel_username')
+    password = settings.get('jobboard_redis_sentinel_password')
+    if user:
+        lines = ['user ' + _acl_user(user, password, _SENTINEL_COMMANDS)]
+    elif password:
+        lines = [f'requirepass {redis_errors.word(password)}']
+    else:
+        return
+    yield Block(
+        'sentinel.conf of every Sentinel; restart it then',
+        ('Where Redis asks the Sentinels for a login too, "sentinel '
+         'auth-user" and "sentinel auth-pass" name an account of theirs, '
+         'not the one above.',), tuple(lines))
+
+
+def _zookeeper(settings):
+    yield Block(
+        'zoo.cfg of every ZooKeeper server; restart it then',
+        ('TaskFlow asks for the version with envi. Keep the words that are '
+         'listed there already.',),
+        ('4lw.commands.whitelist=srvr,envi',))
+    yield Block(
+        'ZooKeeper, in zkCli.sh as a user who may; only if the ACL of / '
+        'keeps others from creating nodes',
+        ('Octavia cannot log in to ZooKeeper, so its nodes are open to '
+         'whoever reaches the port. Let only the controllers reach it, or '
+         'demand client certificates (ssl.clientAuth=need) and name those '
+         'in jobboard_zookeeper_ssl_options.',),
+        tuple(f'create {path} "" world:anyone:{rights}' for path, rights in (
+            (f'/{settings.get("jobboard_backend_namespace")}', 'cdr'),
+            ('/.trash', 'cr'), ('/.entities', 'r'),
+            ('/.entities/conductor', 'cdr'))))
+
+
+def _etcd(settings):
+    del settings
+    yield Block(
+        'etcd',
+        ('There is nothing to create. Octavia cannot log in to etcd: it has '
+         'no option for a user, and on the HTTP interface that it uses etcd '
+         'refuses the name in a client certificate. Roles and users are of '
+         'no use, and authentication must be off (etcdctl auth disable). '
+         'Run an etcd for Octavia alone.',
+         'Let only the controllers reach it. Or start every member with '
+         '--client-cert-auth and --trusted-ca-file=FILE, and name the '
+         'certificate of the controllers in jobboard_etcd_ssl_options: '
+         'use_ssl:True,ca_cert:FILE,cert_cert:FILE,cert_key:FILE'))
