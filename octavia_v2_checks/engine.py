@@ -27,6 +27,7 @@ import traceback
 from octavia_v2_checks import catalogue
 from octavia_v2_checks import clock
 from octavia_v2_checks import findings
+from octavia_v2_checks import redact
 from octavia_v2_checks import settings as settings_
 from octavia_v2_checks import versions
 from octavia_v2_checks.findings import Finding
@@ -247,7 +248,15 @@ def run(settings: settings_.Settings, selected: Sequence[Check],
     clean = settings.redactor
     rows = tuple(_row(r, results, clean) for r in results.values())
     return Report(rows, tuple(skipped), versions.installed('octavia'),
-                  versions.installed('taskflow'), started, time.monotonic() - begin)
+                  versions.installed('taskflow'), started,
+                  time.monotonic() - begin)
+
+
+def cleaned(finding: Finding, clean: redact.Redactor) -> Finding:
+    """Return a finding without secrets, wherever its texts came from."""
+    return dataclasses.replace(
+        finding, message=clean(finding.message),
+        remedy=clean(finding.remedy) if finding.remedy else finding.remedy)
 
 
 def _row(result, results, clean):

@@ -17,6 +17,7 @@ second line of defence: for tracebacks, and for what plug-ins say.
 """
 
 from collections.abc import Iterable
+import re
 from urllib import parse
 
 MASK = '***'
@@ -51,3 +52,54 @@ class Redactor:
         for form in self._forms:
             text = text.replace(form, MASK)
         return text
+
+
+_SECRET_NAME = re.compile('pass|secret|token', re.I)
+
+_SECRET_PARAMETER = re.compile(
+    r'[?&][^=&#]*(?:pass|pwd|secret|token|key)[^=&#]*=([^&#]+)', re.I)
+
+_SECRET_ENTRY = re.compile(
+    r'(?<![^\s,:=])[^\s,:=?&]*password\s*[:=]\s*([^,]+)', re.I)
+
+_USERINFO = re.compile(r'://[^\s]*@')
+
+
+def is_secret_name(name: str) -> bool:
+    """Return whether an option of this name holds a secret."""
+    return bool(_SECRET_NAME.search(name))
+
+
+def secrets_in(text: str, secret: bool) -> set[str]:
+    """Return the secrets in the value of an option.
+
+    :param secret: whether the whole value is one, unless it is a URL
+    """
+    found = {s.strip() for s in _SECRET_ENTRY.findall(text)}
+    if '://' in text:
+        return found | url_secrets(text)
+    return found | {text} if secret else found
+
+
+def url_secrets(text: str) -> set[str]:
+    """Return the passwords in a database URL, decoded and as written."""
+    found = set(_SECRET_PARAMETER.findall(text))
+    userinfo = text.partition('://')[2].rpartition('@')[0]
+    password = userinfo.partition(':')[2]
+    if password:
+        found.add(password)
+    return found | {parse.unquote_plus(s) for s in found} | {
+        parse.unquote(s) for s in found}
+
+
+def public_parts(url: str) -> list[str]:
+    """Return what of a URL may be shown: scheme, user, host and database."""
+    scheme, _, rest = url.partition('://')
+    userinfo, _, place = rest.rpartition('@')
+    return [scheme, userinfo.partition(':')[0], place.partition('?')[0]]
+
+
+def without_credentials(text: str) -> str:
+    """Return a line without the user, password and parameters of URLs."""
+    text = _USERINFO.sub(f'://{MASK}@', text)
+    return re.sub(r'(://[^\s?]*)\?\S*', rf'\1?{MASK}', text)

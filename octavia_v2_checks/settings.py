@@ -21,10 +21,8 @@ from collections.abc import Mapping
 import dataclasses
 import functools
 import os
-import re
 import shlex
 from typing import Any
-from urllib import parse
 
 from oslo_config import cfg
 
@@ -32,6 +30,7 @@ from octavia_v2_checks import findings
 from octavia_v2_checks import inifile
 from octavia_v2_checks import opts
 from octavia_v2_checks import reader as reader_
+from octavia_v2_checks import redact
 from octavia_v2_checks.reader import Value
 
 #: Program whose default files are read: octavia.conf and octavia-status.conf
@@ -41,8 +40,6 @@ PROG = 'octavia-status'
 #: Provider names under which the amphora driver runs the amphorav2 code
 #: (octavia.api.drivers entry points, from 9.0.0 on).
 AMPHORA_PROVIDERS = frozenset({'amphora', 'amphorav2', 'octavia'})
-
-_SECRET_NAME = re.compile('pass|secret|token', re.I)
 
 
 class UsageError(Exception):
@@ -136,7 +133,7 @@ class Settings:
         for value in self.values.values():
             for text in (value.raw, value.text, value.value):
                 if isinstance(text, str):
-                    found |= _secrets_in(text, value.secret)
+                    found |= redact.secrets_in(text, value.secret)
             if isinstance(value.value, dict):
                 found |= {str(v) for k, v in value.value.items()
                           if 'password' in k and v}
@@ -144,35 +141,50 @@ class Settings:
         # secret as what is in force.
         for file in self.files:
             for assignment in file.assignments:
-                found |= _secrets_in(
-                    assignment.value,
-                    bool(_SECRET_NAME.search(assignment.key)))
+                found |= redact.secrets_in(
+                    assignment.value, redact.is_secret_name(assignment.key))
         return found - {''}
 
+    @functools.cached_property
+    def redactor(self) -> redact.Redactor:
+        """What takes this configuration's secrets out of text."""
+        public = [*(f.path for f in self.files),
+                  *(f'{group}.{name}' for group, name in self.values)]
+        for value in self.values.values():
+            text = value.raw if value.raw is not None else str(value.value)
+            if '://' in text:
+                public += redact.public_parts(text)
+            elif not value.secret:
+                public.append(text)
+        return redact.Redactor(self.secrets(), public)
 
-_SECRET_PARAMETER = re.compile(
-    r'(?:[?&])(?:[^=&#]*(?:pass|pwd|secret|token|key)[^=&#]*)=([^&#]+)', re.I)
+    def excerpt(self, path: str | None, line: int | None) -> str | None:
+        """Return a line of a file with what is secret in it masked.
 
-_SECRET_ENTRY = re.compile(r'[^\s,:=]*password[^\s,:=]*\s*[:=]\s*([^,]+)',
-                           re.I)
+        :returns: None for no line, and for a file that was not read
+        """
+        file = next((f for f in self.files if f.path == path), None)
+        if file is None or not line or line > len(file.lines):
+            return None
+        text = ' '.join(file.lines[line - 1].split())
+        owner = next((a for a in file.assignments
+                      if a.line <= line <= a.last_line), None)
+        if owner is None:
+            if text[:1] in ('', '[', '#', ';'):
+                return self.redactor(text)
+            # Not understood: what follows the first word may be anything.
+            return f'{text.split()[0]} {redact.MASK}'
+        # A misspelt name may be that of a password.
+        if owner.key not in _harmless():
+            return (f'{owner.key} = {redact.MASK}' if owner.line == line
+                    else redact.MASK)
+        return self.redactor(redact.without_credentials(text))
 
 
-def _secrets_in(text: str, secret: bool) -> set[str]:
-    found = {s.strip() for s in _SECRET_ENTRY.findall(text)}
-    if '://' in text:
-        return found | url_secrets(text)
-    return found | {text} if secret else found
-
-
-def url_secrets(text: str) -> set[str]:
-    """Return the passwords in a database URL, decoded and as written."""
-    found = set(_SECRET_PARAMETER.findall(text))
-    userinfo = text.partition('://')[2].rpartition('@')[0]
-    password = userinfo.partition(':')[2]
-    if password:
-        found.add(password)
-    return found | {parse.unquote_plus(s) for s in found} | {
-        parse.unquote(s) for s in found}
+@functools.cache
+def _harmless():
+    return {opt.dest for options in schema().values() for opt in options
+            if not opt.secret}
 
 
 def schema() -> dict[str, list[cfg.Opt]]:

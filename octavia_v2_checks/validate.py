@@ -17,8 +17,6 @@ import json
 import textwrap
 
 from octavia_v2_checks import engine
-from octavia_v2_checks import opts
-from octavia_v2_checks import redact
 from octavia_v2_checks import settings as settings_
 from octavia_v2_checks.checks import config
 from octavia_v2_checks.findings import Finding
@@ -36,8 +34,7 @@ def run(settings: settings_.Settings, target_release: str | None
         None
     :raises settings.UsageError: for a release that is none
     """
-    clean = engine.redactor(settings)
-    return sorted((engine.cleaned(f, clean) for f in
+    return sorted((engine.cleaned(f, settings.redactor) for f in
                    config.check(settings, target_release=target_release)),
                   key=lambda f: (-f.severity, f.file or '', f.line or 0))
 
@@ -61,14 +58,13 @@ def render(form: str, findings: list[Finding],
 
 
 def _table(findings, settings):
-    clean = engine.redactor(settings)
     lines = []
     for finding in findings:
         place = f'{finding.file}:{finding.line}' if finding.line else (
             finding.file or finding.option or 'configuration')
         lines.append(f'{place}: {finding.severity.name.lower()}: '
                      f'{finding.id}')
-        shown = _offender(finding, settings, clean)
+        shown = settings.excerpt(finding.file, finding.line)
         if shown:
             lines.append(f'    | {shown}')
         lines += textwrap.wrap(
@@ -84,21 +80,3 @@ def _table(findings, settings):
     return '\n'.join([
         *lines, f'{count[Severity.FAILURE]} failure(s), '
         f'{count[Severity.WARNING]} warning(s)'])
-
-
-def _offender(finding, settings, clean):
-    """Return the line a finding is about, its value masked if it may be
-    secret: that of every option but the known harmless ones."""
-    file = next((f for f in settings.files if f.path == finding.file), None)
-    if file is None or finding.line is None:
-        return None
-    for assignment in file.assignments:
-        if assignment.line == finding.line:
-            harmless = {o.dest for o in opts.task_flow_opts()
-                        + opts.own_opts() if not o.secret}
-            value = (clean(assignment.written)
-                     if assignment.key in harmless
-                     and 'password' not in assignment.value
-                     else redact.MASK)
-            return f'{assignment.key} = {value}'
-    return None

@@ -198,7 +198,7 @@ def test_a_password_that_is_a_public_word_masks_nothing(tmp_path):
     path.write_text('[task_flow]\npersistence_connection = mysql+pymysql://'
                     'octavia:octavia@db/octavia_persistence\n')
     loaded = settings.load([('file', str(path))])
-    assert engine.redactor(loaded)('octavia@db') == 'octavia@db'
+    assert loaded.redactor('octavia@db') == 'octavia@db'
 
 
 def test_bounded_returns_and_raises_what_the_function_does():

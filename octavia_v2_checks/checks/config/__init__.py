@@ -14,10 +14,10 @@
 
 from collections.abc import Iterator
 import functools
-from importlib import metadata
 import re
 
 from octavia_v2_checks import settings as settings_
+from octavia_v2_checks import versions
 from octavia_v2_checks.checks.config import dbtls
 from octavia_v2_checks.checks.config import files
 from octavia_v2_checks.checks.config import hosts
@@ -74,8 +74,5 @@ def _release(target):
 
 @functools.cache
 def _installed():
-    try:
-        match = re.match(r'(\d+)\.(\d+)', metadata.version('octavia'))
-    except metadata.PackageNotFoundError:
-        return None
+    match = re.match(r'(\d+)\.(\d+)', versions.installed('octavia') or '')
     return (int(match[1]), int(match[2])) if match else None
