@@ -123,7 +123,7 @@ class ZooKeeper:
             try:
                 self._examine(member, tls)
             except net.Fault as exc:
-                member.fault = exc
+                member.fault = self._explain(exc)
             return member
 
         return parallel.run([functools.partial(ask, member)
@@ -253,6 +253,24 @@ class ZooKeeper:
             f'{member.peer} does not answer as a ZooKeeper does.' if data
             else f'{member.peer} closed the connection without an answer.',
             host=member.peer)
+
+    def _explain(self, fault):
+        """Add the option that mends a TLS fault."""
+        if fault.slug != 'tls':
+            return fault
+        remedy = None
+        options = self._settings.get(_TLS)
+        if fault.detail == 'verify':
+            remedy = (f'Add the authority that signed it to the system store '
+                      f'of every controller, or name its file in the '
+                      f'variable SSL_CERT_FILE of every Octavia service: '
+                      f'{_TLS} has no key for it.')
+        elif 'ALERT' in (fault.detail or '') and not (
+                options.get('certfile') and options.get('keyfile')):
+            remedy = (f'Name a client certificate and its key as certfile '
+                      f'and keyfile in {_TLS}; one alone is ignored.')
+        return net.Fault('tls', fault.text, remedy, fault.host, _TLS,
+                         fault.detail)
 
     def _stranger(self, member, tls, data, fault):
         """Return the fault of another kind of server, if there is one."""
