@@ -165,6 +165,27 @@ def _parser() -> argparse.ArgumentParser:
                                '2025.1 (default: the installed one)')
     validate.set_defaults(run=_validate)
 
+    sample = commands.add_parser(
+        'sample', help='print a ready [task_flow] section',
+        description='Prints a [task_flow] in which validate finds nothing. '
+                    'Passwords that are not set are made up anew each time.')
+    sample.add_argument(
+        '--backend', required=True, help='the kind of jobboard',
+        choices=('redis', 'redis-sentinel', 'zookeeper', 'etcd', 'none'))
+    sample.add_argument(
+        '--set', action='append', default=[], metavar='OPTION=VALUE',
+        dest='assignments',
+        help='set an option of [task_flow], with the value as Octavia shall '
+             'see it ($ is doubled in the output); an empty value leaves '
+             'the option out; may be given several times')
+    sample.add_argument(
+        '--provision', action='store_true',
+        help='add, as comments, what to run on the servers: databases, '
+             'accounts, rights')
+    sample.add_argument('--output', metavar='FILE',
+                        help='write to FILE, which only you may read')
+    sample.set_defaults(run=_sample)
+
     listing = commands.add_parser(
         'list', help='print every check and every finding id')
     listing.add_argument('--format', choices=('table', 'json'),
@@ -247,6 +268,20 @@ def _validate(args) -> int:
     return validate.exit_code(found)
 
 
+def _sample(args) -> int:
+    from octavia_v2_checks import sample
+    from octavia_v2_checks import settings
+    try:
+        text = sample.render(args.backend, args.assignments, args.provision)
+    except settings.UsageError as exc:
+        raise _Usage(exc.args[0]) from None
+    if args.output:
+        _write(args.output, text, private=True)
+    else:
+        print(text)
+    return 0
+
+
 def _load(config, seconds=None):
     """Read the settings, in bounded time: a config source may be remote."""
     from octavia_v2_checks import clock
@@ -267,17 +302,21 @@ def _render(module: str, report: Any) -> str:
     return importlib.import_module(module).render(report)
 
 
-def _write(path: str, text: str) -> None:
-    """Put a report in place whole, or not at all."""
+def _write(path: str, text: str, private: bool = False) -> None:
+    """Put a document in place whole, or not at all.
+
+    :param private: whether only its owner may read it
+    """
     folder = os.path.dirname(path) or '.'
     try:
         handle, temporary = tempfile.mkstemp(dir=folder, prefix='.report-')
         try:
             with os.fdopen(handle, 'w', encoding='utf-8') as stream:
                 stream.write(text + '\n')
-            mask = os.umask(0)
-            os.umask(mask)
-            os.chmod(temporary, 0o666 & ~mask)
+            if not private:
+                mask = os.umask(0)
+                os.umask(mask)
+                os.chmod(temporary, 0o666 & ~mask)
             os.replace(temporary, path)
         except BaseException:
             os.unlink(temporary)

@@ -55,7 +55,7 @@ def blocks(settings: settings_.Settings) -> Iterator[Block]:
         'etcd_taskflow_driver': _etcd,
     }[settings.get('jobboard_backend_driver')](settings)
     yield Block(
-        'any one controller, once octavia.conf has this section',
+        'Any one controller, once octavia.conf has this section',
         statements=('octavia-db-manage upgrade_persistence',
                     'octavia-v2-checks upgrade check'))
 
@@ -117,7 +117,7 @@ def _redis(settings):
                  'itself lets everybody in as "default" until requirepass '
                  'or ACL SETUSER says otherwise.')
     yield Block(
-        'every Redis server, in redis-cli as administrator' if is_watched
+        'Every Redis server, in redis-cli as administrator' if is_watched
         else 'Redis, in redis-cli as administrator', tuple(notes),
         (*_redis_account(settings), 'CONFIG SET appendonly yes',
          'CONFIG REWRITE'))

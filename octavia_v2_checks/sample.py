@@ -58,14 +58,20 @@ _WHY = {
         'Without a limit, a silent etcd blocks a worker for good.',
 }
 
-_WHY_HOSTS = {
-    'redis': 'One host: Octavia uses no other unless the hosts are '
-             'Sentinels.',
-    'redis-sentinel': 'All Sentinels, at least three; Redis itself is not '
-                      'named. The port is theirs too.',
-    'zookeeper': 'All members of the ensemble.',
-    'etcd': 'One host: Octavia uses no other. With several members, name an '
-            'address that stands in front of them.',
+_WHY_HERE: Mapping[str, Mapping[str, str]] = {
+    'redis': {'jobboard_backend_hosts':
+              'One host: Octavia uses no other unless the hosts are '
+              'Sentinels.'},
+    'redis-sentinel': {'jobboard_backend_hosts':
+                       'All Sentinels, at least three; Redis itself is not '
+                       'named. The port is theirs too.'},
+    'zookeeper': {'jobboard_backend_hosts': 'All members of the ensemble.'},
+    'etcd': {'jobboard_backend_hosts':
+             'One host: Octavia uses no other. With several members, name '
+             'an address that stands in front of them.'},
+    'none': {'jobboard_enabled':
+             'Off on purpose: a flow dies with its worker, and its load '
+             'balancer stays in PENDING until somebody mends it.'},
 }
 
 
@@ -143,8 +149,7 @@ def render(backend: str, assignments: Iterable[str] = (),
     for finding in found:
         raise UsageError(f'{finding.message} {finding.remedy}')
     _verify(options, settings)
-    text = _section(options, _WHY | {
-        'jobboard_backend_hosts': _WHY_HOSTS.get(backend, '')})
+    text = _section(options, _WHY | _WHY_HERE[backend])
     if provision:
         for block in provision_.blocks(settings):
             text += _comment(block)
