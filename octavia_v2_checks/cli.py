@@ -54,7 +54,7 @@ class _SecretFree(logging.Formatter):
     """
 
     def formatException(self, ei):
-        lines = []
+        lines: list[str] = []
         exc = ei[1]
         while exc:
             lines[:0] = [*traceback.format_tb(exc.__traceback__),

@@ -26,11 +26,12 @@ import traceback
 
 from octavia_v2_checks import catalogue
 from octavia_v2_checks import clock
-from octavia_v2_checks import findings
 from octavia_v2_checks import redact
 from octavia_v2_checks import settings as settings_
 from octavia_v2_checks import versions
+from octavia_v2_checks.findings import Blocked
 from octavia_v2_checks.findings import Finding
+from octavia_v2_checks.findings import NotApplicable
 from octavia_v2_checks.findings import Severity
 
 LOG = logging.getLogger(__name__)
@@ -161,7 +162,7 @@ class _Run:
         self.deadline = deadline
         self.findings: list[Finding] = []
         self.notes: list[str] = []
-        self.blocked: findings.Blocked | None = None
+        self.blocked: Blocked | None = None
         self.started = time.monotonic()
         self.duration: float | None = None
         self.ended = threading.Event()
@@ -179,9 +180,9 @@ class _Run:
                     self.notes.append(said)
                 else:
                     raise TypeError(f'yielded {type(said).__name__}')
-        except findings.NotApplicable as exc:
+        except NotApplicable as exc:
             self.notes.append(exc.args[0])
-        except findings.Blocked as exc:
+        except Blocked as exc:
             self.blocked = exc
         except clock.OutOfTime:
             self.findings.append(self._late())
@@ -228,7 +229,7 @@ class Result:
     title: str
     findings: list[Finding]
     notes: list[str]
-    blocked: findings.Blocked | None
+    blocked: Blocked | None
     duration: float
 
 

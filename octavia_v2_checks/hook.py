@@ -65,7 +65,7 @@ def _install(checks, conf):
         return
     run = _Run(conf)
     ours = [(title, _Row(run, id_)) for id_, title in run.titles]
-    rows = []
+    rows: list[tuple] = []
     for title, func in stock:
         if _name(func) == STOCK_CHECK:
             rows += ours

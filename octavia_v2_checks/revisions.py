@@ -22,6 +22,7 @@ import ast
 import functools
 import importlib.util
 import pathlib
+from typing import Any
 from typing import NamedTuple
 
 
@@ -74,7 +75,7 @@ def chain() -> tuple[Revision, ...]:
                      'persistence/backends/sqlalchemy/alembic/versions')
     known = {r.id: r for r in KNOWN}
     after = {down: id_ for id_, (down, _) in found.items()}
-    revisions = []
+    revisions: list[Revision] = []
     id_ = after.get(None)
     while id_ and len(revisions) < len(found):
         revisions.append(known.get(id_) or Revision(id_, None, found[id_][1]))
@@ -103,7 +104,7 @@ def _scripts(package: str, folder: str) -> dict[str, tuple[str | None, str]]:
     found = {}
     for path in (pathlib.Path(spec.origin).parent / folder).glob('*.py'):
         tree = ast.parse(path.read_bytes())
-        names = {
+        names: dict[str, Any] = {
             target.id: node.value.value
             for node in tree.body if isinstance(node, ast.Assign)
             for target in node.targets

@@ -14,73 +14,19 @@
 
 SQLAlchemy knows the URLs and the drivers; the driver's own connection is
 used below it, because an engine asks questions of its own on connecting.
-Error numbers are those of the MySQL and MariaDB manuals and the SQLSTATE
-codes of PostgreSQL.
 """
 
 import os
-import re
 from typing import Any
 from urllib import parse
 
 from octavia_v2_checks import clock as clocks
 from octavia_v2_checks import findings
+from octavia_v2_checks.backends import database_errors as errors
 from octavia_v2_checks.backends import net
+from octavia_v2_checks.backends import sniff
 
 DEFAULT_PORTS = {'mysql': 3306, 'mariadb': 3306, 'postgresql': 5432}
-
-#: MySQL error number -> slug. 2003 and 2013 depend on what is below them.
-MYSQL_ERRORS = {
-    1040: 'too-many-connections', 1203: 'too-many-connections',
-    1226: 'too-many-connections',
-    1045: 'access-denied', 1130: 'access-denied', 1251: 'access-denied',
-    1698: 'access-denied', 1862: 'access-denied', 1820: 'access-denied',
-    2059: 'access-denied', 2061: 'access-denied',
-    3118: 'access-denied', 4151: 'access-denied',
-    1044: 'missing-privileges', 1142: 'missing-privileges',
-    1143: 'missing-privileges', 1370: 'missing-privileges',
-    1049: 'unknown-database', 1046: 'unknown-database',
-    1047: 'not-writable', 1290: 'not-writable', 1792: 'not-writable',
-    1836: 'not-writable', 3100: 'not-writable',
-    2026: 'tls', 3159: 'tls',
-    2002: 'refused', 2005: 'unresolvable',
-    1969: 'timeout', 3024: 'timeout',
-}
-#: MySQL error number of a missing table.
-MYSQL_NO_TABLE = 1146
-
-#: SQLSTATE -> slug
-POSTGRES_ERRORS = {
-    '28P01': 'access-denied', '28000': 'access-denied',
-    '3D000': 'unknown-database', '42501': 'missing-privileges',
-    '53300': 'too-many-connections', '25006': 'not-writable',
-    '57014': 'timeout', '57P03': 'refused',
-}
-#: libpq gives no SQLSTATE while connecting, only words (C locale or not, the
-#: server's own messages below are in the server's language; these are the
-#: ones Octavia's deployments have).
-POSTGRES_WORDS = (
-    ('password authentication failed', 'access-denied'),
-    ('pg_hba.conf', 'access-denied'),
-    ('no password supplied', 'access-denied'),
-    ('is not permitted to log in', 'access-denied'),
-    ('permission denied for database', 'missing-privileges'),
-    ('server does not support SSL', 'tls'),
-    ('certificate', 'tls'),
-    ('SSL', 'tls'),
-    ('remaining connection slots', 'too-many-connections'),
-    ('too many clients', 'too-many-connections'),
-    ('too many connections', 'too-many-connections'),
-    ('could not translate host name', 'unresolvable'),
-    ('Connection refused', 'refused'),
-    ('No route to host', 'refused'),
-    ('Network is unreachable', 'refused'),
-    ('No such file or directory', 'refused'),
-    ('timeout expired', 'timeout'),
-    ('timed out', 'timeout'),
-    ('the database system is', 'refused'),
-)
-
 
 class QueryError(Exception):
     """The server refused a statement.
@@ -136,6 +82,11 @@ class Database:
         return self.kind == 'sqlite' and self.name in ('', ':memory:')
 
     @property
+    def plain(self) -> bool:
+        """Whether the URL forbids encryption."""
+        return self._url.query.get('sslmode') == 'disable'
+
+    @property
     def shown(self) -> str:
         """How a message names it: ``user@host:port/name``, or the file."""
         if self.kind == 'sqlite':
@@ -171,15 +122,15 @@ class Database:
         clock = self._deadline.probe()
         if self._url.host and ',' not in self._url.host:
             net.resolve(self._url.host, self._port, clock)
-        args, kwargs = self._dialect_class(
-            dbapi=driver).create_connect_args(self._url)
+        dialect: Any = self._dialect_class
+        args, kwargs = dialect(dbapi=driver).create_connect_args(self._url)
         kwargs.update(self._limits(driver.__name__, clock, kwargs))
         try:
             self._connection = clocks.bounded(
                 lambda: driver.connect(*args, **kwargs), clock)
             self._autocommit(driver.__name__)
         except clocks.OutOfTime:
-            raise self._late(clock) from None
+            raise self._other_server() or self._late(clock) from None
         except TypeError as exc:
             if 'argument' not in str(exc.args):
                 raise self._connect_fault(exc, clock) from None
@@ -325,14 +276,14 @@ class Database:
                          host=self.host)
 
     def _query_error(self, exc, clock):
-        code = _code(exc)
+        code = errors.code_of(exc)
         if self.kind == 'mysql' and code in (2006, 2013, 0):
             if 'timed out' in str(exc.args):
                 return self._late(clock)
             return net.Fault('refused', f'{self.host} closed the connection '
                              f'while it was asked.', host=self.host)
         if self.kind == 'mysql':
-            return QueryError(MYSQL_ERRORS.get(code), code)
+            return QueryError(errors.MYSQL_ERRORS.get(code), code)
         if self.kind == 'postgresql':
             if str(code).startswith(('08', '57P')) or (
                     code is None and type(exc).__name__ in (
@@ -340,97 +291,29 @@ class Database:
                 return net.Fault('refused', f'{self.host} closed the '
                                  f'connection while it was asked.',
                                  host=self.host)
-            return QueryError(POSTGRES_ERRORS.get(code), code)
+            return QueryError(errors.POSTGRES_ERRORS.get(code), code)
         return QueryError(None, code or type(exc).__name__)
 
     def _connect_fault(self, exc, clock):
-        slug, code = self._connect_slug(exc)
-        where = {'host': self.host}
-        number = f' (error {code})' if code else ''
+        slug, code = errors.connect_slug(self.kind, exc, self.plain)
+        # An error of the server's own, or no server at all, is no riddle.
+        if slug in (None, 'timeout', 'tls') or code in (2006, 2013):
+            other = self._other_server()
+            if other:
+                return other
         if slug == 'timeout':
             return self._late(clock)
-        text = {
-            'refused': f'{self.host} refused the connection{number}.',
-            'unresolvable': f'The host of {self.host} does not resolve.',
-            'access-denied': f'{self.host} refuses the account '
-                             f'{_account(exc) or repr(self.user)}{number}.',
-            'unknown-database': f'{self.host} has no database '
-                                f'{self.name!r}{number}.',
-            'missing-privileges': f'{_account(exc) or repr(self.user)} may '
-                                  f'not use the database {self.name!r} on '
-                                  f'{self.host}{number}.',
-            'too-many-connections': f'{self.host} has no connection left '
-                                    f'for {self.user!r}{number}.',
-            'not-writable': f'{self.host} is not ready for queries{number}; '
-                            f'a Galera node that is not in the primary '
-                            f'component answers so.',
-            'tls': f'TLS with {self.host} failed{number}: '
-                   f'{_tls_reason(exc)}.',
-        }.get(slug)
-        if text:
-            return net.Fault(slug, text, **where)
+        return errors.connect_fault(self, exc)
+
+    def _other_server(self):
+        """Return the fault of a port that belongs to something else."""
+        if not self._url.host or ',' in self._url.host:
+            return None
+        name = sniff.identify(self._url.host, self._port, clocks.Clock(
+            min(sniff.SECOND_LOOK, self._deadline.left())))
+        wanted = {'mysql': 'MySQL', 'postgresql': 'PostgreSQL'}[self.kind]
+        if name in (None, wanted):
+            return None
         return net.Fault(
-            'undetermined', f'Connecting to {self.host} failed in a way that '
-            f'has no name here ({type(exc).__name__}{number}).', **where)
-
-    def _connect_slug(self, exc):
-        below = getattr(exc, 'original_exception', None) or exc
-        if isinstance(below, TimeoutError):
-            return 'timeout', None
-        if type(below).__module__ == 'ssl':
-            return 'tls', None
-        code = _code(exc)
-        if self.kind == 'mysql':
-            if code == 2003:
-                return ('unresolvable' if type(below).__name__ == 'gaierror'
-                        else 'refused'), code
-            if code in (2013, 2006):
-                return ('timeout' if 'timed out' in str(exc.args)
-                        else 'refused'), code
-            return MYSQL_ERRORS.get(code), code
-        if code in POSTGRES_ERRORS:
-            return POSTGRES_ERRORS[code], code
-        words = ' '.join(str(a) for a in exc.args)
-        if re.search(r'database ".*" does not exist', words):
-            return 'unknown-database', code
-        if ('pg_hba.conf' in words and 'no encryption' in words
-                and self._url.query.get('sslmode') == 'disable'):
-            return 'tls', code
-        for part, slug in POSTGRES_WORDS:
-            if part in words:
-                return slug, code
-        return None, code
-
-
-def _code(exc):
-    """Return MySQL's error number or the SQLSTATE, whatever the driver.
-
-    Numbers come first: PyMySQL's errors have a SQLSTATE too.
-    """
-    number = getattr(exc, 'errno', None)
-    if number is None and exc.args:
-        number = exc.args[0]
-    if isinstance(number, int):
-        return number
-    return getattr(exc, 'sqlstate', None) or getattr(exc, 'pgcode', None)
-
-
-def _account(exc):
-    """Return the account the server names, such as ``'octavia'@'db1'``."""
-    found = re.search(r"for user ('[^']*'@'[^']*')", str(exc.args))
-    return found[1] if found else None
-
-
-def _tls_reason(exc):
-    below = getattr(exc, 'original_exception', None) or exc
-    reason = (getattr(below, 'verify_message', None)
-              or getattr(below, 'reason', None))
-    if isinstance(reason, str):
-        return reason
-    words = str(exc.args)
-    for part in ('certificate verify failed', 'does not match host name',
-                 'does not support SSL', 'CERTIFICATE_VERIFY_FAILED',
-                 'no encryption', 'unknown ca'):
-        if part in words:
-            return part
-    return 'the two sides did not agree'
+            'wrong-protocol', f'{self.host} is {name}, not {wanted}.',
+            host=self.host)

@@ -25,6 +25,12 @@ ENTRIES = [
           'runs on another host than the workers, nothing was checked here.',
           'Install the driver in the environment of Octavia, such as "pip '
           'install PyMySQL", or correct the driver in the URL.'),
+    Entry('persistence.wrong-protocol', 'FAILURE',
+          'Something else than the database answers at its address.',
+          _STOPS,
+          'Correct host, port and dialect of [task_flow] '
+          'persistence_connection: MySQL and MariaDB usually listen on 3306, '
+          'PostgreSQL on 5432.'),
     Entry('persistence.unresolvable', 'FAILURE',
           'The host name in persistence_connection does not resolve.',
           _STOPS,

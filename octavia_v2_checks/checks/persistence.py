@@ -20,6 +20,7 @@ from octavia_v2_checks import clock
 from octavia_v2_checks import findings
 from octavia_v2_checks import settings as settings_
 from octavia_v2_checks.backends import database
+from octavia_v2_checks.backends import database_errors as errors
 from octavia_v2_checks.backends import net
 
 TABLES = ('logbooks', 'flowdetails', 'atomdetails')
@@ -122,7 +123,7 @@ def _mysql(base) -> Iterator[findings.Finding | str]:
                 elif exc.slug == 'not-writable':
                     yield _mysql_read_only(base, exc.code)
                     return
-                elif exc.code != database.MYSQL_NO_TABLE:
+                elif exc.code != errors.MYSQL_NO_TABLE:
                     yield _unknown(base, exc)
                     return
     if missing:

@@ -400,3 +400,44 @@ def test_reads_only(write_config, octavia_db_manage):
             f'CHECKSUM TABLE {spot.database}.logbooks, '
             f'{spot.database}.flowdetails, {spot.database}.atomdetails, '
             f'{spot.database}.alembic_version')
+
+
+@pytest.mark.parametrize('server, named', [
+    ('redis', 'Redis'), ('etcd', 'etcd'), ('postgres', 'PostgreSQL'),
+    ('zookeeper', 'ZooKeeper')])
+def test_another_server(request, write_config, server, named):
+    other = request.getfixturevalue(server)
+    config = write_config(jobboard_enabled=True,
+                          persistence_connection=url(other.host, other.port))
+    found = probing.only(probing.probe('persistence', config, 10, 2),
+                         'persistence.wrong-protocol')
+    assert named in found.message
+    assert found.host == f'{other.host}:{other.port}'
+
+
+def test_web_server(write_config):
+    with scripts.Http() as script:
+        fault(write_config, script.host, script.port, 'wrong-protocol', 6)
+
+
+@pytest.mark.parametrize('script', [
+    lambda: scripts.Hangup(), lambda: scripts.Reset(),
+    lambda: scripts.Say(b'\x4a\0\0\0\x0a10.11.6-MariaDB\0'),
+    lambda: scripts.Drip(b'\x4a\0\0\0\x0a10.11.6-MariaDB\0', 0.3),
+    lambda: scripts.Endless(b'x' * 1000),
+    lambda: scripts.Say(bytes(range(256)))],
+    ids=['hangs-up', 'resets', 'half-a-greeting', 'drips', 'never-ends',
+         'garbage'])
+def test_odd_servers(write_config, script):
+    """Each ends in time, with a failure that names the host."""
+    with script() as server:
+        config = write_config(
+            jobboard_enabled=True,
+            persistence_connection=url(server.host, server.port))
+        began = time.monotonic()
+        [found] = probing.probe('persistence', config, 6, 1)
+        assert time.monotonic() - began < 7
+        assert found.severity == 2
+        assert found.host == f'{server.host}:{server.port}'
+        assert found.id in ('persistence.refused', 'persistence.timeout',
+                            'persistence.undetermined')
