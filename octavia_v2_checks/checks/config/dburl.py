@@ -14,6 +14,7 @@
 
 import dataclasses
 import functools
+import ipaddress
 import os
 import re
 from urllib import parse as urlparse
@@ -128,7 +129,7 @@ class URL:
                 or _is_local(host)):
             host = 'localhost'
         port = self.query.get('port') or self.port or _PORTS.get(kind, '')
-        return kind, host.lower().rstrip('.'), port.lstrip('0'), database
+        return kind, _canonical(host), port.lstrip('0'), database
 
     def shown(self) -> str:
         """Return the URL without user, password and parameters."""
@@ -141,6 +142,14 @@ def _is_local(host: str) -> bool:
     host = host.lower().rstrip('.')
     return host in ('', 'localhost', '::1', '0:0:0:0:0:0:0:1',
                     'localhost.localdomain') or host.startswith('127.')
+
+
+def _canonical(host: str) -> str:
+    host = host.lower().rstrip('.')
+    try:
+        return ipaddress.ip_address(host).compressed
+    except ValueError:
+        return host
 
 
 def parse(text: str) -> URL | None:
