@@ -17,6 +17,7 @@ import re
 import shlex
 import uuid
 
+from tests import jobboards
 from tests import probing
 
 #: What a worker needs, found by taking commands away one by one while
@@ -27,20 +28,21 @@ COMMANDS = ('ping', 'info', 'hlen', 'hgetall', 'hsetnx', 'incrby', 'get',
             'watch')
 
 
-def config(write_config, server, **options):
-    """A configuration that uses a server; options are of ``[task_flow]``."""
-    options = {'jobboard_enabled': True,
-               'jobboard_backend_hosts': server.host,
-               'jobboard_backend_port': server.port, **options}
-    return write_config(**{
-        name: value.replace('$', '$$') if isinstance(value, str) else value
-        for name, value in options.items()})
-
-
 def probe(write_config, server, deadline=20, timeout=5, **options):
-    """The findings of the jobboard check."""
-    return probing.probe('jobboard', config(write_config, server, **options),
-                         deadline, timeout)
+    """The findings of the jobboard check; options are of [task_flow].
+
+    :param server: one server, or a list of those with the same port
+    """
+    servers = server if isinstance(server, list) else [server]
+    options = {'jobboard_backend_hosts': [s.host for s in servers],
+               'jobboard_backend_port': servers[0].port,
+               **{name: value.replace('$', '$$')
+                  if isinstance(value, str) else value
+                  for name, value in options.items()}}
+    return jobboards.Prober(write_config, 'redis_taskflow_driver')(
+        options.pop('jobboard_backend_hosts'),
+        options.pop('jobboard_backend_port'), deadline=deadline,
+        timeout=timeout, **options)
 
 
 def commands(remedy):

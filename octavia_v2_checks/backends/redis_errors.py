@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from octavia_v2_checks.backends import net
 from octavia_v2_checks.backends import resp
+from octavia_v2_checks.backends import sniff
 
 if TYPE_CHECKING:
     from octavia_v2_checks.backends.redis_connection import Access
@@ -69,10 +70,6 @@ _WRITABLE_AGAIN = {
                    'CONFIG SET min-replicas-to-write 0'),
     'BUSY': ('', 'SCRIPT KILL'),
 }
-
-#: What recognises a stranger -> the driver that would be right.
-_DRIVERS = {'ZooKeeper': 'zookeeper_taskflow_driver',
-            'etcd': 'etcd_taskflow_driver'}
 
 
 def meaning(error: resp.ErrorReply) -> str | None:
@@ -300,8 +297,8 @@ def stranger(name: str | None, peer: str, access: Access) -> net.Fault:
                 f'{peer} is {kind}: it answers in words that neither has.')
         remedy = (f'Name the {access.kind} server in jobboard_backend_hosts '
                   f'and jobboard_backend_port')
-        if name in _DRIVERS:
+        if name in sniff.DRIVERS:
             remedy += (f', or set jobboard_backend_driver to '
-                       f'{_DRIVERS[name]}')
+                       f'{sniff.DRIVERS[name]}')
         remedy += '.'
     return net.Fault('wrong-protocol', text, remedy, peer, option)

@@ -12,18 +12,24 @@
 
 """Recognises the server that answers where another was expected."""
 
+import queue
 import re
 import ssl
+import threading
 
 from octavia_v2_checks import clock as clocks
 from octavia_v2_checks.backends import net
+
+_HTTP = 'an HTTP server'
 
 #: What the servers say to one of the questions below.
 _SIGNS = (
     (re.compile(rb'HTTP/1\.\d [\s\S]*"etcdserver"'), 'etcd'),
     (re.compile(rb'HTTP/1\.\d 400 [\s\S]*HTTPS (server|port)'), 'TLS'),
-    (re.compile(rb'HTTP/1\.\d \d{3}'), 'an HTTP server'),
-    (re.compile(rb'[\x15\x16]\x03[\x00-\x04]'), 'TLS'),
+    (re.compile(rb'HTTP/1\.\d \d{3}'), _HTTP),
+    # A ServerHello or an alert: a ClientHello is only an echo of ours.
+    (re.compile(rb'(\x16\x03[\x00-\x04]..\x02|\x15\x03[\x00-\x04]\x00\x02)',
+                re.S), 'TLS'),
     (re.compile(rb'-ERR unknown command .GET'), 'a Redis Sentinel'),
     (re.compile(rb'-(ERR|NOAUTH|NOPERM|LOADING|DENIED|WRONGPASS|MASTERDOWN) '),
      'Redis'),
@@ -31,6 +37,8 @@ _SIGNS = (
                 rb'srvr is not executed )'), 'ZooKeeper'),
     (re.compile(rb'...\x00\x0a[\x20-\x7e]+\x00', re.S), 'MySQL'),
     (re.compile(rb'...[\x00-\x02]\xff..[\s\S]*Host ', re.S), 'MySQL'),
+    (re.compile(rb'E\x00\x00..SFATAL\x00', re.S), 'PostgreSQL'),
+    (re.compile(rb'ERROR\r\n'), 'memcached'),
     (re.compile(rb'AMQP'), 'RabbitMQ'),
     (re.compile(rb'SSH-'), 'SSH'),
 )
@@ -45,6 +53,12 @@ DRIVERS = {'Redis': 'redis_taskflow_driver',
 SECOND_LOOK = 2.0
 
 _LIMIT = 16384
+
+#: PostgreSQL hangs up on all questions but this one, its own for TLS.
+_SSL_REQUEST = b'\0\0\0\x08\x04\xd2\x16\x2f'
+
+#: Seconds to wait for a better name, after the first.
+_AFTERTHOUGHT = 0.5
 
 
 def recognise(data: bytes) -> str | None:
@@ -61,12 +75,27 @@ def identify(host: str, port: int, clock: clocks.Clock) -> str | None:
     :returns: ``Redis``, ``a Redis Sentinel``, ``ZooKeeper``, ``etcd``,
         ``MySQL``, ``an HTTP server``, ``TLS`` …, or None
     """
-    for question in (b'GET /version HTTP/1.0\r\n\r\n', _client_hello(),
-                     b'srvr'):
-        name = _ask(host, port, clock, question)
-        if name:
-            return name
-    return None
+    answers: queue.SimpleQueue = queue.SimpleQueue()
+    questions = (b'GET /version HTTP/1.0\r\n\r\n', b'srvr', _SSL_REQUEST,
+                 _client_hello())
+
+    def ask(question):
+        answers.put(_ask(host, port, clock, question))
+
+    for question in questions:
+        threading.Thread(target=ask, args=(question,), daemon=True).start()
+    name = None
+    for _ in questions:
+        try:
+            found = answers.get(timeout=min(
+                clock.left(), _AFTERTHOUGHT if name else clock.left()))
+        except queue.Empty:
+            break
+        # A server with TLS may well say in plain HTTP that it has TLS.
+        if found and found != _HTTP:
+            return found
+        name = name or found
+    return name
 
 
 def _client_hello():
@@ -89,7 +118,27 @@ def _ask(host, port, clock, question):
             while len(data) < _LIMIT and (
                     data[:5] == b'HTTP/' or not recognise(data)):
                 data += stream.receive()
+                if question is _SSL_REQUEST:
+                    break
     except (net.Fault, ConnectionError):
         # What was said before tells as much as there is to know.
         pass
+    if question is _SSL_REQUEST and data in (b'S', b'N'):
+        return 'PostgreSQL'
     return recognise(data)
+
+
+def stranger(peer: str, name: str, kind: str) -> net.Fault:
+    """Return the fault of a server of another kind.
+
+    :param peer: its ``host:port``
+    :param name: what :func:`identify` found
+    :param kind: what was expected: ``etcd``, ``ZooKeeper`` …
+    """
+    remedy = (f'Name the {kind} server in jobboard_backend_hosts and '
+              f'jobboard_backend_port')
+    if name in DRIVERS:
+        remedy += f', or set jobboard_backend_driver to {DRIVERS[name]}'
+    return net.Fault(
+        'wrong-protocol', f'{peer} is not {kind}: {name} answers there.',
+        f'{remedy}.', host=peer)
