@@ -62,16 +62,15 @@ def blocks(settings: settings_.Settings) -> Iterator[Block]:
 
 def _database(text):
     url = dburl.parse(text)
-    parts = (url.username, url.password, url.database) if url else ()
-    if not parts or not all(parts):
+    if not (url and url.username and url.password and url.database):
         raise settings_.UsageError(
             '--provision needs user, password and database in '
             'persistence_connection: mysql+pymysql://USER:PASSWORD@HOST/'
             'octavia_persistence')
-    if not all(part.isprintable() for part in parts):
+    if not (url.username + url.password + url.database).isprintable():
         raise settings_.UsageError(
             '--provision: user, password or database in '
-            'persistence_connection has a control character')
+            'persistence_connection has a character that cannot be printed')
     if url.dialect == 'postgresql':
         return _postgresql(url)
     return _mysql(url)
@@ -82,9 +81,9 @@ def _mysql(url):
     quoted = persistence.mysql_account(account)
     return Block(
         'MariaDB or MySQL, as administrator',
-        (f'An account that exists keeps its password: choose another name '
-         f'then. Instead of % write the network of the controllers, such as '
-         f'10.0.0.%, if you can.',),
+        ('An account that exists keeps its password: choose another name '
+         'then. Instead of % write the network of the controllers, such as '
+         '10.0.0.%, if you can.',),
         (f'CREATE DATABASE IF NOT EXISTS '
          f'{persistence.quoted(url.database)};',
          f'CREATE USER IF NOT EXISTS {quoted} IDENTIFIED BY '

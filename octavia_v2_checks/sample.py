@@ -149,7 +149,7 @@ def render(backend: str, assignments: Iterable[str] = (),
     for finding in found:
         raise UsageError(f'{finding.message} {finding.remedy}')
     _verify(options, settings)
-    text = _section(options, _WHY | _WHY_HERE[backend])
+    text = _section(options, {**_WHY, **_WHY_HERE[backend]})
     if provision:
         for block in provision_.blocks(settings):
             text += _comment(block)
