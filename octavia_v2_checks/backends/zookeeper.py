@@ -23,7 +23,6 @@ from collections.abc import Sequence
 import contextlib
 import dataclasses
 import functools
-from importlib import metadata
 import re
 import shlex
 import ssl
@@ -35,7 +34,9 @@ from oslo_utils import strutils
 from octavia_v2_checks import clock as clocks
 from octavia_v2_checks import findings
 from octavia_v2_checks import settings as settings_
+from octavia_v2_checks import versions
 from octavia_v2_checks.backends import access
+from octavia_v2_checks.backends import board_zookeeper
 from octavia_v2_checks.backends import jobboard
 from octavia_v2_checks.backends import jute
 from octavia_v2_checks.backends import net
@@ -149,6 +150,22 @@ class ZooKeeper:
         with session, _faults(member.peer):
             yield session
 
+    @contextlib.contextmanager
+    def board(self) -> Iterator[board_zookeeper.ZooKeeperBoard]:
+        """Open the board, to see what lies on it.
+
+        :raises net.Fault: where no member serves
+        """
+        members = self.members()
+        serving = [m for m in members if m.serves]
+        for fault in [m.fault for m in members if m.fault]:
+            if not serving:
+                raise fault
+        with self.session(serving) as session:
+            yield board_zookeeper.ZooKeeperBoard(
+                session, '/' + self._settings.get(
+                    'jobboard_backend_namespace'), self._deadline)
+
     def _listed(self):
         """Return the members as kazoo understands what Octavia gives it."""
         port = self._settings.get('jobboard_backend_port')
@@ -161,8 +178,8 @@ class ZooKeeper:
                 usable = False
             if not usable or not url.hostname:
                 raise findings.Blocked(
-                    'config', f'jobboard_backend_hosts has {text!r}, which '
-                    f'kazoo takes for no host')
+                    'config', 'jobboard_backend_hosts has an entry that kazoo '
+                    'takes for no host')
             members.append(Member(url.hostname, port))
         if not members:
             raise findings.Blocked('config', 'jobboard_backend_hosts is empty')
@@ -192,10 +209,7 @@ class ZooKeeper:
         return context
 
     def _client_faults(self):
-        try:
-            version = metadata.version('kazoo')
-        except metadata.PackageNotFoundError:
-            return
+        version = versions.installed('kazoo')
         if version in BROKEN_WITH_TLS and self._tls():
             yield net.Fault(
                 'client-broken',
@@ -283,26 +297,17 @@ class ZooKeeper:
                 min(sniff.SECOND_LOOK, self._deadline.left())))
         if name == ('TLS' if tls else 'ZooKeeper') or not name:
             return None
-        option = None
         if name == 'ZooKeeper':
-            option = _TLS
             text = f'is ZooKeeper without TLS, and use_ssl is on in {_TLS}.'
             remedy = (f'Set {_TLS} in [task_flow] to use_ssl:False, or turn '
                       f'TLS on at the server.')
         elif name == 'TLS':
-            option = _TLS
             text = f'expects TLS, and use_ssl is off in {_TLS}.'
             remedy = f'Set {_TLS} in [task_flow] to use_ssl:True'
         else:
-            text = f'is not ZooKeeper: {name} answers there.'
-            remedy = ('Name the ZooKeeper servers in jobboard_backend_hosts '
-                      'and jobboard_backend_port')
-            if name in sniff.DRIVERS:
-                remedy += (f', or set jobboard_backend_driver to '
-                           f'{sniff.DRIVERS[name]}')
-            remedy += '.'
+            return sniff.stranger(member.peer, name, 'ZooKeeper')
         return net.Fault('wrong-protocol', f'{member.peer} {text}', remedy,
-                         host=member.peer, option=option)
+                         host=member.peer, option=_TLS)
 
 
 @contextlib.contextmanager

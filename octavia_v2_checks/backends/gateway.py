@@ -1,0 +1,199 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The JSON gateway of etcd, asked as etcd3gw asks it.
+
+Only questions are here: nothing puts, deletes, grants a lease or watches.
+"""
+
+import base64
+from collections.abc import Callable
+from typing import Any
+from typing import NamedTuple
+
+from octavia_v2_checks import clock as clocks
+from octavia_v2_checks.backends import http
+from octavia_v2_checks.backends import net
+
+#: What an error text has in it -> slug. The numbers of gRPC tell less.
+_ERRORS = (
+    ('user name is empty', 'auth-unsupported'),
+    ('invalid auth token', 'auth-unsupported'),
+    ('permission denied', 'auth-unsupported'),
+    ('database space exceeded', 'out-of-space'),
+    ('no leader', 'no-quorum'),
+    ('request timed out', 'no-quorum'),
+    ('leader changed', 'no-quorum'),
+)
+
+_TEXTS = {
+    'auth-unsupported': 'demands a login, and Octavia cannot log in to etcd.',
+    'out-of-space': 'has used up its space and takes no writes.',
+    'no-quorum': 'has no leader, or loses it now and then.',
+}
+
+
+class Status(NamedTuple):
+    """What a member says about itself.
+
+    :ivar member: its number
+    :ivar leader: the leader's, None if it knows none
+    :ivar alarms: ``NOSPACE``, ``CORRUPT``
+    :ivar revision: of the whole store
+    """
+
+    member: str
+    leader: str | None
+    alarms: frozenset[str]
+    revision: int | None
+
+
+class Member(NamedTuple):
+    """A member as the others know it.
+
+    :ivar urls: where its clients shall find it
+    :ivar votes: whether it counts for a quorum
+    """
+
+    id: str
+    name: str
+    urls: tuple[str, ...]
+    votes: bool
+
+
+class Gateway:
+    """One etcd server.
+
+    Every question raises :class:`net.Fault` where there is no proper answer.
+
+    :param client: the way to it
+    :param clock: gives the clock of one question
+    :ivar path: the gateway's path, to be set once it is known
+    """
+
+    def __init__(self, client: http.Client,
+                 clock: Callable[[], clocks.Clock], path: str = ''):
+        self._client = client
+        self._clock = clock
+        self.peer = client.peer
+        self.path = path
+
+    def version(self) -> str | None:
+        """Return the version that it says, None where it says none."""
+        answer = self._ask('/version')
+        version = answer.json().get('etcdserver')
+        if answer.status == 200 and isinstance(version, str):
+            return version
+        return None
+
+    def status(self) -> Status:
+        """Ask it how it is."""
+        said = self._post('maintenance/status', {})
+        errors = ' '.join(_strings(said.get('errors')))
+        return Status(
+            _header(said).get('member_id') or '', said.get('leader') or None,
+            frozenset(a for a in ('NOSPACE', 'CORRUPT')
+                      if f'alarm:{a}' in errors),
+            _number(_header(said).get('revision')))
+
+    def members(self) -> list[Member]:
+        """Ask who belongs to its cluster."""
+        listed = self._post('cluster/member/list', {}).get('members')
+        return [Member(str(m.get('ID', '')), str(m.get('name') or ''),
+                       tuple(_strings(m.get('clientURLs'))),
+                       not m.get('isLearner'))
+                for m in listed or [] if isinstance(m, dict)]
+
+    def count(self, prefix: str) -> int:
+        """Return how many keys begin with a prefix.
+
+        The answer is agreed upon by a majority, as those that workers get.
+        """
+        said = self._post('kv/range', _prefix(prefix) | {'count_only': True})
+        return _number(said.get('count')) or 0
+
+    def range(self, prefix: str) -> dict[str, bytes]:
+        """Return all keys that begin with a prefix, and their values."""
+        found = {}
+        for pair in self._post('kv/range', _prefix(prefix)).get('kvs') or []:
+            try:
+                key = base64.b64decode(pair['key']).decode('utf-8', 'replace')
+                found[key] = base64.b64decode(pair.get('value') or '')
+            except (KeyError, TypeError, AttributeError, ValueError):
+                raise self._no_gateway() from None
+        return found
+
+    def _post(self, question: str, body: dict[str, Any]) -> dict[str, Any]:
+        answer = self._ask(f'{self.path}{question}', body)
+        said = answer.json()
+        if answer.status == 200 and 'header' in said:
+            return said
+        error = said.get('error')
+        if not isinstance(error, str):
+            raise self._no_gateway(answer.status)
+        for words, slug in _ERRORS:
+            if words in error:
+                raise net.Fault(slug, f'{self.peer} {_TEXTS[slug]}',
+                                host=self.peer)
+        raise net.Fault(
+            'undetermined', f'{self.peer} answered {question} with an error '
+            f'(HTTP {answer.status}, gRPC {_number(said.get("code"))}).',
+            host=self.peer)
+
+    def _no_gateway(self, status=200):
+        if status == 404:
+            return net.Fault(
+                'wrong-protocol', f'{self.peer} has no gateway at '
+                f'{self.path}.', host=self.peer, detail='path')
+        return net.Fault(
+            'wrong-protocol', f'{self.peer} answers at {self.path} with HTTP '
+            f'status {status}, and not as etcd does.', host=self.peer,
+            detail='path')
+
+    def _ask(self, path: str, body: Any = None) -> http.Answer:
+        try:
+            return self._client.ask(self._clock(), path, body)
+        except ConnectionError:
+            raise net.Fault(
+                'refused', f'{self.peer} closed the connection before it had '
+                f'answered.', host=self.peer) from None
+        except http.Malformed:
+            raise net.Fault(
+                'wrong-protocol', f'{self.peer} does not answer as etcd '
+                f'does.', host=self.peer) from None
+
+
+def _prefix(prefix: str) -> dict[str, str]:
+    """Return the range of all keys that begin with a prefix."""
+    key = prefix.encode()
+    end = key[:-1] + bytes((key[-1] + 1,))
+    return {'key': base64.b64encode(key).decode(),
+            'range_end': base64.b64encode(end).decode()}
+
+
+def _header(said):
+    header = said.get('header')
+    return header if isinstance(header, dict) else {}
+
+
+def _strings(value):
+    """Return what is a string in what may be a list."""
+    return [v for v in value if isinstance(v, str)] if isinstance(
+        value, list) else []
+
+
+def _number(value):
+    """Return the number, which JSON of gRPC writes as a string, or None."""
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return None
