@@ -18,7 +18,6 @@ from collections.abc import Sequence
 import dataclasses
 import datetime
 import importlib
-from importlib import metadata
 import logging
 import threading
 import time
@@ -26,6 +25,7 @@ import traceback
 
 from octavia_v2_checks import catalogue
 from octavia_v2_checks import clock
+from octavia_v2_checks import plugins
 from octavia_v2_checks import redact
 from octavia_v2_checks import settings as settings_
 from octavia_v2_checks import versions
@@ -122,16 +122,8 @@ def checks() -> list[Check]:
     """
     found = [Check(id_, title, _own(id_))
              for id_, title in catalogue.CHECKS.items()]
-    # entry_points() parses the metadata of every distribution there is;
-    # looking for the group's name first is three times as fast.
-    for distribution in metadata.distributions():
-        text = distribution.read_text('entry_points.txt') or ''
-        if ENTRY_POINTS not in text:
-            continue
-        owner = distribution.metadata['Name']
-        if owner == Check.owner:
-            continue
-        for entry in distribution.entry_points.select(group=ENTRY_POINTS):
+    for owner, entry in plugins.find(ENTRY_POINTS):
+        if owner != Check.owner:
             found.append(_foreign(entry, owner, {c.id for c in found}))
     return found
 

@@ -16,14 +16,13 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from importlib import metadata
 import importlib.util
+import re
 import shlex
 import sys
 
-from packaging import requirements
-from packaging import utils
-
 from octavia_v2_checks import clock
 from octavia_v2_checks import findings
+from octavia_v2_checks import plugins
 from octavia_v2_checks import settings as settings_
 from octavia_v2_checks import versions
 from octavia_v2_checks.backends import jobboard
@@ -33,6 +32,10 @@ from octavia_v2_checks.findings import Finding
 ENTRY_POINTS = 'octavia_v2_checks.jobboards'
 
 _DRIVER = 'jobboard_backend_driver'
+
+#: A line of TaskFlow's metadata: name, lower bound and extra.
+_BOUND = re.compile(
+    r'([\w.-]+)\s*>=\s*([\w.]+).*;\s*extra\s*==\s*["\'](\w+)["\']')
 
 
 def check(settings: settings_.Settings, deadline: clock.Deadline
@@ -45,7 +48,7 @@ def check(settings: settings_.Settings, deadline: clock.Deadline
     settings.require_jobboard()
     driver = settings.get(_DRIVER)
     try:
-        kind = _load(driver)
+        kind = load(driver)
     except (ImportError, AttributeError) as exc:
         yield findings.finding(
             'jobboard.undetermined',
@@ -66,14 +69,15 @@ def check(settings: settings_.Settings, deadline: clock.Deadline
         yield said if isinstance(said, str) else _finding(settings, said)
 
 
-def _load(driver: str) -> type[jobboard.Jobboard] | None:
+def load(driver: str) -> type[jobboard.Jobboard] | None:
     """Return the backend of a driver, None if there is none.
 
     :raises ImportError: if it is there and does not load
     :raises AttributeError: likewise
     """
-    for entry in metadata.entry_points(group=ENTRY_POINTS, name=driver):
-        return entry.load()
+    for _, entry in plugins.find(ENTRY_POINTS):
+        if entry.name == driver:
+            return entry.load()
     return None
 
 
@@ -88,9 +92,10 @@ def _client(settings: settings_.Settings, client: jobboard.Client
     """Yield what is wrong with the client; it is looked for, not imported."""
     where = settings[_DRIVER].where
     taskflow = versions.installed('taskflow')
-    wanted = _wanted(client) if taskflow else None
+    minimum = _minimum(client) if taskflow else None
+    wanted = f'{client.distribution}>={minimum}'
     # What pip shall install: with TaskFlow here, what that needs.
-    package = str(wanted or f'octavia-v2-checks[{client.extra}]')
+    package = wanted if minimum else f'octavia-v2-checks[{client.extra}]'
     remedy = f'{shlex.quote(sys.executable)} -m pip install ' + shlex.quote(
         package)
     if importlib.util.find_spec(client.module) is None:
@@ -101,21 +106,29 @@ def _client(settings: settings_.Settings, client: jobboard.Client
             remedy, **where)
         return
     installed = versions.installed(client.distribution)
-    if wanted and installed and not wanted.specifier.contains(
-            installed, prereleases=True):
+    if minimum and installed and _older(installed, minimum):
         yield findings.finding(
             'jobboard.client-old',
             f'TaskFlow {taskflow} needs {wanted}, and {client.distribution} '
             f'{installed} is installed.', remedy, **where)
 
 
-def _wanted(client: jobboard.Client) -> requirements.Requirement | None:
-    """Return what the installed TaskFlow demands of a client."""
+def _minimum(client: jobboard.Client) -> str | None:
+    """Return the oldest client that the installed TaskFlow takes.
+
+    Its extras name nothing but a lower bound, so a whole parser of
+    requirements is not worth the time to import it.
+    """
     for text in metadata.requires('taskflow') or []:
-        wanted = requirements.Requirement(text)
-        if (wanted.marker and utils.canonicalize_name(wanted.name)
-                == utils.canonicalize_name(client.distribution)
-                and wanted.marker.evaluate({'extra': client.extra})):
-            wanted.marker = None
-            return wanted
+        found = _BOUND.match(text)
+        if found and (found[1].lower(), found[3]) == (
+                client.distribution.lower(), client.extra):
+            return found[2]
     return None
+
+
+def _older(version: str, than: str) -> bool:
+    def numbers(text):
+        return [int(n) for n in re.findall(r'\d+', text)[:3]]
+
+    return numbers(version) < numbers(than)

@@ -118,7 +118,8 @@ class _Look:
         positions = {r.id: n for n, r in enumerate(chain)}
         unknown = [v for v in self.versions if v not in positions]
         octavia = revisions.OCTAVIA_TABLES & self.schema.tables
-        if octavia or set(unknown) & revisions.octavia_ids():
+        # Reading the ids of Octavia's hundred scripts takes a while.
+        if octavia or (unknown and set(unknown) & revisions.octavia_ids()):
             yield self._foreign(octavia)
         elif unknown:
             yield self._ahead(unknown[0])
