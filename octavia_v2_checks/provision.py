@@ -178,7 +178,7 @@ def _zookeeper(settings):
          'in jobboard_zookeeper_ssl_options.',),
         tuple(f'create {path} "" world:anyone:{rights}' for path, rights in (
             (f'/{settings.get("jobboard_backend_namespace")}', 'cdr'),
-            ('/.trash', 'cr'), ('/.entities', 'r'),
+            ('/.trash', 'cr'), ('/.entities', 'cr'),
             ('/.entities/conductor', 'cdr'))))
 
 

@@ -97,7 +97,7 @@ def main():
     driver = _driver()
     _by_hand(driver)
     _by_conductor(driver)
-    print('done')
+    sys.stdout.write('done\n')
     sys.stdout.flush()
     # A conductor has threads that nothing ends.
     os._exit(0)
