@@ -215,7 +215,8 @@ class Reader:
     def _convert(self, opt, texts, common):
         common['raw'] = texts[-1]
         try:
-            texts = [self._substituted(t, common['group']) for t in texts]
+            texts = [self._substituted(t, common['group'])
+                     for t in (texts if opt.multi else texts[-1:])]
         except _Unresolved:
             return Value(value=None, error='substitution', **common)
         common['text'] = texts[-1]

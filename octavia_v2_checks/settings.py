@@ -154,7 +154,7 @@ class Settings:
             text = value.raw if value.raw is not None else str(value.value)
             if '://' in text:
                 public += redact.public_parts(text)
-            elif not value.secret:
+            elif not value.secret and not redact.secrets_in(text, False):
                 public.append(text)
         return redact.Redactor(self.secrets(), public)
 
@@ -170,15 +170,23 @@ class Settings:
         owner = next((a for a in file.assignments
                       if a.line <= line <= a.last_line), None)
         if owner is None:
-            if text[:1] in ('', '[', '#', ';'):
+            if text.startswith('['):
                 return self.redactor(text)
-            # Not understood: what follows the first word may be anything.
-            return f'{text.split()[0]} {redact.MASK}'
+            # Not understood: it may be the rest of a password.
+            word = text.partition(' ')[0]
+            return (f'{word} {redact.MASK}' if word in _known()
+                    else redact.MASK)
         # A misspelt name may be that of a password.
-        if owner.key not in _harmless():
+        if owner.key not in _harmless() or (
+                'pas' in text.lower().replace(owner.key, '')):
             return (f'{owner.key} = {redact.MASK}' if owner.line == line
                     else redact.MASK)
         return self.redactor(redact.without_credentials(text))
+
+
+@functools.cache
+def _known():
+    return {opt.dest for options in schema().values() for opt in options}
 
 
 @functools.cache

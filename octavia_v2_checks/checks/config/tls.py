@@ -119,7 +119,7 @@ def _refused(text):
         if not key:
             return f'entry {number} has no key'
         if key in seen:
-            return f'{plain(key)} is given twice'
+            return f'{plain(key.partition("=")[0])} is given twice'
         seen.add(key)
     return 'it is no list of KEY:VALUE pairs'
 
@@ -130,7 +130,7 @@ def _keys(value: Value, keys: Keys, entries) -> Iterator[Finding]:
             continue
         switch = key.lower() in ('ssl', 'use_ssl', 'tls', 'use_tls', 'enabled')
         near = keys.switch if switch else nearest(key, keys.known)
-        hint = f'; did you mean {near}?' if near else ''
+        hint = f'; did you mean {near}' if near else ''
         if keys.driver == ZOOKEEPER and key.lower() in ('ca', 'ca_cert',
                                                         'cafile', 'ca_certs'):
             yield _found('unknown-key', value,
@@ -140,7 +140,7 @@ def _keys(value: Value, keys: Keys, entries) -> Iterator[Finding]:
             continue
         yield _found(
             'unknown-key', value,
-            f'{plain(key)} is no key of it{hint}'.rstrip('?'),
+            f'{plain(key.partition("=")[0])} is no key of it{hint}',
             f'Write {near}, or delete the entry.' if near else
             f'Use {", ".join(keys.known)} only.')
     missing = keys.switch not in entries
