@@ -156,8 +156,8 @@ def _access_denied(peer, access):
 
 def needs_no_login(peer: str, access: Access) -> net.Fault:
     """Return the fault of a login on a server that knows none."""
-    what = (f'the user {access.username!r}' if access.username
-            else 'a password')
+    what = (f'{access.username!r} with the configured password'
+            if access.username else 'a password')
     return net.Fault(
         'access-denied', f'{peer} lets everybody in without a login, and '
         f'refuses {what}.',

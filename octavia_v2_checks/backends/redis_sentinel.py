@@ -185,9 +185,9 @@ class Watch:
     def fact(self) -> str:
         """Return a sentence on Sentinels that are well."""
         master = self.master
-        return (f'{len(self._heard)} of {len(self._answers)} Sentinels name '
-                f'{master.peer if master else "no server"} as the master '
-                f'{self._shown}.')
+        return (f'{len(self._heard)} of {len(self._answers)} Sentinels '
+                f'answer; the master {self._shown} is '
+                f'{master.peer if master else "unknown"}.')
 
     def _unknown(self):
         names = sorted({n for a in self._heard for n in a.names})
@@ -198,9 +198,9 @@ class Watch:
                       + ' or '.join(printable(n) for n in names))
         return net.Fault(
             'sentinel-unknown-master',
-            f'{_list(self._heard)} know no master {self._shown!r}; they '
-            f'monitor: {shown}.', remedy, self._heard[0].peer,
-            'jobboard_redis_sentinel')
+            f'The master {self._shown!r} is not known to '
+            f'{_list(self._heard)}, which monitor: {shown}.', remedy,
+            self._heard[0].peer, 'jobboard_redis_sentinel')
 
     def _disagreement(self, used):
         places = {a.master.peer for a in self._heard if a.master}
@@ -214,15 +214,15 @@ class Watch:
         strangers = [a for a in self._heard if not a.master]
         if strangers:
             yield net.Fault(
-                'sentinel-quorum', f'{_list(strangers)} do not monitor the '
-                f'master {self._shown}.', redis_errors.in_redis_cli(
+                'sentinel-quorum', f'The master {self._shown} is not '
+                f'monitored by {_list(strangers)}.', redis_errors.in_redis_cli(
                     f'SENTINEL MONITOR {self._shown} {used.host} {used.port} '
                     f'{used.quorum}'), strangers[0].peer)
         blind = [a for a in self._heard if a.master and a.master.down]
         if blind and not used.down:
             yield net.Fault(
-                'sentinel-quorum', f'{_list(blind)} hold the master '
-                f'{self._shown} for down, others do not.',
+                'sentinel-quorum', f'The master {self._shown} is down for '
+                f'{_list(blind)}, and not for others.',
                 f'Look at the network between them and {used.peer}.',
                 blind[0].peer)
 
@@ -235,9 +235,10 @@ class Watch:
             if master.quorum > master.known:
                 majority = master.known // 2 + 1
                 yield net.Fault(
-                    'sentinel-quorum', f'{answer.peer} knows {master.known} '
-                    f'Sentinels of {self._shown}, and its quorum is '
-                    f'{master.quorum}: there can be no failover.',
+                    'sentinel-quorum', f'{answer.peer} sets the quorum of '
+                    f'{self._shown} to {master.quorum} and the number of '
+                    f'Sentinels is {master.known}: there can be no '
+                    f'failover.',
                     redis_errors.in_redis_cli(
                         f'SENTINEL SET {self._shown} quorum {majority}'),
                     answer.peer)

@@ -147,6 +147,7 @@ class _Rights:
         self._namespace = namespace
         self._denied: list[str] = []
         self._keys_denied = False
+        self._keys_seen = False
         self._others: dict[str, net.Fault] = {}
 
     def note(self, command: str, answer: resp.Reply) -> None:
@@ -174,6 +175,10 @@ class _Rights:
         if isinstance(answers, resp.ErrorReply):
             self.note('MULTI', answers)
             return
+        # Of all these, only SCRIPT LOAD uses no key.
+        self._keys_seen = any(
+            answer == 'QUEUED' for command, answer in zip(
+                work, answers, strict=True) if command[0] != 'SCRIPT')
         for command, answer in zip(work, answers, strict=True):
             name = 'SCRIPT LOAD' if command[0] == 'SCRIPT' else command[0]
             self.note(str(name), answer)
@@ -187,7 +192,8 @@ class _Rights:
         # Without MULTI nothing else could be asked, so grant all of it.
         missing = COMMANDS if 'MULTI' in self._denied else self._denied
         rules = [redis_errors.rule(c) for c in missing]
-        if self._keys_denied or missing is COMMANDS:
+        # What may not be run is not checked for its keys.
+        if self._keys_denied or not self._keys_seen:
             rules.insert(0, keys)
         names = list(self._denied)
         if self._keys_denied:

@@ -24,7 +24,10 @@ import time
 
 import pytest
 
+from octavia_v2_checks import clock
+from octavia_v2_checks import settings
 from octavia_v2_checks.backends import resp
+from octavia_v2_checks.checks import jobboard
 from tests import commands
 from tests import jobboards
 from tests import probing
@@ -261,6 +264,18 @@ def test_old_server(probe_redis, redis):
         assert 'does not tell its version' in found.message
     with Relay(redis) as server:
         assert probe_redis(server) == []
+
+
+def test_valkey(redis, write_config):
+    """A relay makes a Redis tell what only a Valkey tells."""
+    with Relay(redis, answered=(b'redis_git_dirty:0',
+                                b'valkey_version:88')) as server:
+        config = write_config(jobboard_enabled=True,
+                              jobboard_backend_hosts=server.host,
+                              jobboard_backend_port=server.port)
+        fact, = jobboard.check(settings.load([('file', str(config))]),
+                               clock.Deadline(20, 5))
+    assert fact.startswith(f'Valkey 88 at {jobboards.peer(server)}: ')
 
 
 def test_proxy_that_does_not_queue(probe_redis):

@@ -198,8 +198,16 @@ def test_handshake_by_drips(probe_redis, authority, tls):
     assert found.host == jobboards.peer(server)
 
 
+def test_reset(probe_redis, tls):
+    """It depends on a moment whether a connection was there."""
+    with scripts.Reset() as server:
+        found, = probe_redis(server, **{TLS: tls})
+    assert found.id in ('jobboard.tls', 'jobboard.refused')
+    assert found.host == jobboards.peer(server)
+
+
 @pytest.mark.parametrize('script, slug', [
-    (scripts.Silent, 'timeout'), (scripts.Reset, 'tls'),
+    (scripts.Silent, 'timeout'),
     (scripts.Hangup, 'tls'), (scripts.Refuse, 'refused'),
     (lambda: scripts.Endless(b'x'), 'tls')])
 def test_fault(probe_redis, tls, script, slug):
