@@ -12,6 +12,7 @@
 
 """Runs the jobboard check on servers of the tests, and watches how."""
 
+import os
 import threading
 import time
 
@@ -63,6 +64,14 @@ class Prober:
         loaded = settings.load(
             [('file', str(self.config(hosts, port, **options)))])
         return kind(loaded, clock.Deadline(20, 5))
+
+
+def clear_environment(monkeypatch) -> None:
+    """Take away what changes how requests connects."""
+    for name in list(os.environ):
+        if name.lower().endswith('_proxy') or name in (
+                'REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE', 'ETCD3GW_API_PATH'):
+            monkeypatch.delenv(name)
 
 
 def peer(server) -> str:

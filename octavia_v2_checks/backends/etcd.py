@@ -18,6 +18,7 @@ too, and said, because an operator's shell and a service seldom have the same.
 """
 
 from collections.abc import Iterator
+import contextlib
 import ipaddress
 import os
 import re
@@ -28,6 +29,7 @@ from octavia_v2_checks import clock as clocks
 from octavia_v2_checks import findings
 from octavia_v2_checks import settings as settings_
 from octavia_v2_checks import versions
+from octavia_v2_checks.backends import board_etcd
 from octavia_v2_checks.backends import cluster
 from octavia_v2_checks.backends import environment
 from octavia_v2_checks.backends import gateway
@@ -109,7 +111,8 @@ class Etcd:
             if not release:
                 raise self._stranger(way) or net.Fault(
                     'wrong-protocol', f'{board.peer} does not tell its '
-                    f'version as etcd does.', host=board.peer)
+                    f'version as etcd does{_through(proxy)}.',
+                    host=board.peer)
             path = _gateway_path(release, versions.installed('etcd3gw'))
         if not re.fullmatch(r'/[!-~]*', path):
             raise self._explain(net.Fault(
@@ -118,6 +121,16 @@ class Etcd:
                 host=board.peer, detail='path'), release)
         board.path = path
         return board, release
+
+    @contextlib.contextmanager
+    def board(self) -> Iterator[board_etcd.EtcdBoard]:
+        """Open the board, to see what lies on it.
+
+        :raises net.Fault: where a worker would fail
+        """
+        server, _ = self.connect()
+        yield board_etcd.EtcdBoard(server, self._settings.get(
+            'jobboard_backend_namespace'))
 
     def _state(self, board):
         status = board.status()
@@ -168,8 +181,7 @@ class Etcd:
                 f'Set no_proxy={host} for the check and for every Octavia '
                 f'service, or set {variable} for every Octavia service too.',
                 host=peer)
-        if self._configured_path() is None and os.environ.get(
-                _PATH_VARIABLE) is not None:
+        if self._settings.get(_PATH) is None and _PATH_VARIABLE in os.environ:
             yield net.Fault(
                 'environment', f'{_PATH_VARIABLE} is set here, and etcd3gw '
                 f'takes the path of the gateway from it.',
@@ -208,14 +220,9 @@ class Etcd:
         limit = self._settings.get('jobboard_etcd_timeout')
         return clocks.Clock(min(clock.left(), limit)) if limit else clock
 
-    def _configured_path(self):
-        """Return the path of the gateway in the file, None if unset."""
-        path = self._settings.get(_PATH)
-        # An empty value reads as unset here, and as a path by Octavia.
-        return '' if path is None and self._settings[_PATH].raw else path
-
     def _given_path(self):
-        path = self._configured_path()
+        """Return the path of the gateway, None if etcd3gw is to find it."""
+        path = self._settings.get(_PATH)
         return os.environ.get(_PATH_VARIABLE) if path is None else path
 
     def _context(self):
@@ -263,8 +270,12 @@ class Etcd:
 
     def _explain(self, fault, release=None):
         """Add the option that mends a fault."""
-        remedy, option = fault.remedy, fault.option
-        if fault.slug == 'tls' and not fault.option:
+        remedy, option = fault.remedy, None
+        if fault.slug == 'tls' and fault.detail == 'gateway':
+            remedy = ('Give etcd a server certificate with the extended key '
+                      'usages serverAuth and clientAuth, which its gateway '
+                      'needs with --client-cert-auth, and restart it.')
+        elif fault.slug == 'tls':
             option = _TLS
             if fault.detail == 'verify':
                 remedy = (f'Set ca_cert in {_TLS} to the file of the '
@@ -308,6 +319,11 @@ class Etcd:
             return sniff.stranger(way.peer, name, 'etcd')
         return net.Fault('wrong-protocol', f'{way.peer} {text}', remedy,
                          host=way.peer, option=_TLS)
+
+
+def _through(proxy):
+    return (f', asked through the proxy that {proxy.variable} names'
+            if proxy else '')
 
 
 def _release(version):

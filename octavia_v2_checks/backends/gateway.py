@@ -17,6 +17,7 @@ Only questions are here: nothing puts, deletes, grants a lease or watches.
 
 import base64
 from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 from typing import NamedTuple
 
@@ -33,12 +34,17 @@ _ERRORS = (
     ('no leader', 'no-quorum'),
     ('request timed out', 'no-quorum'),
     ('leader changed', 'no-quorum'),
+    # The gateway is a client of etcd itself, with the server's certificate.
+    ('connection closed', 'tls'),
+    ('connection error', 'tls'),
+    ('authentication handshake failed', 'tls'),
 )
 
 _TEXTS = {
     'auth-unsupported': 'demands a login, and Octavia cannot log in to etcd.',
     'out-of-space': 'has used up its space and takes no writes.',
     'no-quorum': 'has no leader, or loses it now and then.',
+    'tls': 'has a gateway that cannot connect to etcd itself.',
 }
 
 
@@ -100,10 +106,11 @@ class Gateway:
         said = self._post('maintenance/status', {})
         errors = ' '.join(_strings(said.get('errors')))
         return Status(
-            _header(said).get('member_id') or '', said.get('leader') or None,
+            str(said['header'].get('member_id') or ''),
+            said.get('leader') or None,
             frozenset(a for a in ('NOSPACE', 'CORRUPT')
                       if f'alarm:{a}' in errors),
-            _number(_header(said).get('revision')))
+            _number(said['header'].get('revision')))
 
     def members(self) -> list[Member]:
         """Ask who belongs to its cluster."""
@@ -121,21 +128,46 @@ class Gateway:
         said = self._post('kv/range', _prefix(prefix) | {'count_only': True})
         return _number(said.get('count')) or 0
 
+    def scan(self, prefix: str, size: int, keys_only: bool = False
+             ) -> Iterator[list[tuple[str, bytes]]]:
+        """Yield all keys that begin with a prefix, and their values, in order.
+
+        :param size: how many to ask for at a time
+        :param keys_only: leave the values with the server
+        """
+        asked = _prefix(prefix) | {'limit': size, 'keys_only': keys_only}
+        while True:
+            said = self._post('kv/range', asked)
+            pairs = said.get('kvs') or []
+            yield self._pairs(pairs)
+            if not pairs or not said.get('more'):
+                return
+            last = base64.b64decode(pairs[-1]['key'])
+            asked['key'] = base64.b64encode(last + b'\0').decode()
+
+    def seconds_left(self, lease: int) -> int | None:
+        """Return when a lease ends, None if there is no such lease."""
+        seconds = _number(self._post('lease/timetolive', {'ID': lease}).get(
+            'TTL'))
+        return seconds if seconds is not None and seconds >= 0 else None
+
     def range(self, prefix: str) -> dict[str, bytes]:
         """Return all keys that begin with a prefix, and their values."""
-        found = {}
-        for pair in self._post('kv/range', _prefix(prefix)).get('kvs') or []:
-            try:
-                key = base64.b64decode(pair['key']).decode('utf-8', 'replace')
-                found[key] = base64.b64decode(pair.get('value') or '')
-            except (KeyError, TypeError, AttributeError, ValueError):
-                raise self._no_gateway() from None
-        return found
+        return dict(self._pairs(
+            self._post('kv/range', _prefix(prefix)).get('kvs') or []))
+
+    def _pairs(self, listed):
+        try:
+            return [(base64.b64decode(pair['key']).decode('utf-8', 'replace'),
+                     base64.b64decode(pair.get('value') or ''))
+                    for pair in listed]
+        except (KeyError, TypeError, AttributeError, ValueError):
+            raise self._no_gateway() from None
 
     def _post(self, question: str, body: dict[str, Any]) -> dict[str, Any]:
         answer = self._ask(f'{self.path}{question}', body)
         said = answer.json()
-        if answer.status == 200 and 'header' in said:
+        if answer.status == 200 and isinstance(said.get('header'), dict):
             return said
         error = said.get('error')
         if not isinstance(error, str):
@@ -143,7 +175,7 @@ class Gateway:
         for words, slug in _ERRORS:
             if words in error:
                 raise net.Fault(slug, f'{self.peer} {_TEXTS[slug]}',
-                                host=self.peer)
+                                host=self.peer, detail='gateway')
         raise net.Fault(
             'undetermined', f'{self.peer} answered {question} with an error '
             f'(HTTP {answer.status}, gRPC {_number(said.get("code"))}).',
@@ -178,11 +210,6 @@ def _prefix(prefix: str) -> dict[str, str]:
     end = key[:-1] + bytes((key[-1] + 1,))
     return {'key': base64.b64encode(key).decode(),
             'range_end': base64.b64encode(end).decode()}
-
-
-def _header(said):
-    header = said.get('header')
-    return header if isinstance(header, dict) else {}
 
 
 def _strings(value):

@@ -28,19 +28,13 @@ from octavia_v2_checks.backends import net
 #: More than any answer that is asked for here.
 LIMIT = 4 * 1024 * 1024
 
-_HEAD = 1024
+_START = b'HTTP/'
 _AGENT = 'octavia-v2-checks'
+_PROXY_LOGIN = 407
 
 
 class Malformed(Exception):
-    """The other side does not speak HTTP.
-
-    :ivar data: the first bytes of what it said
-    """
-
-    def __init__(self, data: bytes):
-        super().__init__()
-        self.data = data
+    """The other side does not speak HTTP."""
 
 
 class Answer(NamedTuple):
@@ -77,6 +71,7 @@ class _Input(io.RawIOBase):
     def __init__(self, stream):
         self._stream = stream
         self.head = b''
+        self.ended = False
 
     def readable(self):
         return True
@@ -85,9 +80,10 @@ class _Input(io.RawIOBase):
         try:
             data = self._stream.receive(len(buffer))
         except ConnectionError:
+            self.ended = True
             return 0
-        if len(self.head) < _HEAD:
-            self.head += data[:_HEAD]
+        if len(self.head) < len(_START):
+            self.head += data
         buffer[:len(data)] = data
         return len(data)
 
@@ -117,15 +113,13 @@ def exchange(stream: net.Stream, request: bytes, *, body: bool = True
     try:
         answer.begin()
         data = answer.read(LIMIT) if body else b''
-    except ConnectionError:
-        # Before it has said a word.
-        raise ConnectionResetError from None
-    except http_client.IncompleteRead:
-        raise ConnectionResetError from None
     except http_client.HTTPException:
-        raise Malformed(source.input.head) from None
+        if source.input.ended and _START.startswith(
+                source.input.head[:len(_START)]):
+            raise ConnectionResetError from None
+        raise Malformed from None
     if len(data) == LIMIT:
-        raise Malformed(source.input.head)
+        raise Malformed
     if body and answer.length:
         raise ConnectionResetError
     return Answer(answer.status, data)
@@ -166,7 +160,11 @@ class Client:
             headers += self._authorization()
         method = 'GET' if body is None else 'POST'
         with self._connect(clock) as stream:
-            return exchange(stream, _head(method, target, headers) + content)
+            answer = exchange(
+                stream, _head(method, target, headers) + content)
+        if self.proxy and answer.status == _PROXY_LOGIN:
+            raise self._unwilling(self.proxy, answer)
+        return answer
 
     def _authorization(self):
         if self.proxy and self.proxy.authorization:
@@ -197,18 +195,20 @@ class Client:
                     }.get(exc.slug, 'refused the connection')
             raise net.Fault(
                 exc.slug, f'The proxy that {proxy.variable} names for '
-                f'{self.peer} {what}.', host=self.peer,
-                detail='proxy') from None
+                f'{self.peer} {what}.', host=self.peer) from None
 
     def _tunnel(self, proxy, stream):
         headers = [f'Host: {self.peer}', *self._authorization()]
         answer = exchange(stream, _head('CONNECT', self.peer, headers),
                           body=False)
         if answer.status != 200:
-            raise net.Fault(
-                'refused', f'The proxy that {proxy.variable} names for '
-                f'{self.peer} answered with HTTP status {answer.status}.',
-                host=self.peer, detail='proxy')
+            raise self._unwilling(proxy, answer)
+
+    def _unwilling(self, proxy, answer):
+        return net.Fault(
+            'refused', f'The proxy that {proxy.variable} names for '
+            f'{self.peer} answered with HTTP status {answer.status}.',
+            host=self.peer)
 
 
 def _head(method, target, headers):

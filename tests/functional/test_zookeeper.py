@@ -200,7 +200,8 @@ def test_member_down(probe, trio):
         process.wait_until(
             lambda: all(m.mode() for m in (trio.members[0], trio.members[2])),
             'the others did not go on')
-        found = probing.only(probe(trio), 'jobboard.member-down')
+        with _only_sessions(trio):
+            found = probing.only(probe(trio), 'jobboard.member-down')
         assert found.host == peer(victim)
         assert 'refused' in found.message
     finally:
@@ -235,7 +236,8 @@ def test_no_quorum(probe, trio):
     try:
         process.wait_until(lambda: trio.members[0].mode() is None,
                            'it still serves')
-        found = probing.only(probe(trio), 'jobboard.no-quorum')
+        with _only_sessions(trio):
+            found = probing.only(probe(trio), 'jobboard.no-quorum')
         assert found.host == peer(trio.members[0])
         for member in trio.members[1:]:
             assert f'{peer(member)} refused' in found.message

@@ -70,15 +70,20 @@ class Authority:
     def server(self, name: str = 'server',
                hosts: tuple[str, ...] = ('localhost', '127.0.0.1',
                                          '127.0.0.2', '127.0.0.3', '::1'),
-               **kwargs) -> Certificate:
-        """A certificate for a server at *hosts*."""
+               *, client_too: bool = False, **kwargs) -> Certificate:
+        """A certificate for a server at *hosts*.
+
+        :param client_too: it may be shown to other servers as well.
+        """
         names = x509.SubjectAlternativeName([_host(host) for host in hosts])
-        return self.issue(name, oid.ExtendedKeyUsageOID.SERVER_AUTH, names,
-                          **kwargs)
+        purposes = [oid.ExtendedKeyUsageOID.SERVER_AUTH]
+        if client_too:
+            purposes.append(oid.ExtendedKeyUsageOID.CLIENT_AUTH)
+        return self.issue(name, purposes, names, **kwargs)
 
     def client(self, name: str = 'client', **kwargs) -> Certificate:
         """A certificate for a client."""
-        return self.issue(name, oid.ExtendedKeyUsageOID.CLIENT_AUTH, None,
+        return self.issue(name, [oid.ExtendedKeyUsageOID.CLIENT_AUTH], None,
                           **kwargs)
 
     def expired(self) -> Certificate:
@@ -89,7 +94,7 @@ class Authority:
         """A server certificate for a host this machine is not."""
         return self.server('wrong-host', hosts=('elsewhere.example',))
 
-    def issue(self, name: str, purpose: x509.ObjectIdentifier,
+    def issue(self, name: str, purposes: list[x509.ObjectIdentifier],
               names: x509.SubjectAlternativeName | None, *,
               days: int = 30, password: str | None = None) -> Certificate:
         """Sign a certificate that ends in *days* days."""
@@ -104,7 +109,7 @@ class Authority:
             .not_valid_after(now + days * _DAY)
             .add_extension(x509.BasicConstraints(False, None), True)
             .add_extension(_usage(sign_certificates=False), True)
-            .add_extension(x509.ExtendedKeyUsage([purpose]), False)
+            .add_extension(x509.ExtendedKeyUsage(purposes), False)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(
                     self._key.public_key()), False))
