@@ -98,9 +98,7 @@ class Redis:
     def _watch(self) -> redis_sentinel.Watch | None:
         """Ask the Sentinels, if there are any."""
         name = self._settings.get('jobboard_redis_sentinel')
-        # Octavia takes an empty value for a name.
-        if name is None and self._settings[
-                'jobboard_redis_sentinel'].raw is None:
+        if name is None:
             return None
         # TaskFlow takes the brackets of an IPv6 address off all but the
         # first host.
@@ -108,4 +106,4 @@ class Redis:
         hosts = [first, *(h.strip('[]') for h in others)]
         return redis_sentinel.Watch(
             redis_connection.to_sentinel(self._settings),
-            [(h, self._port) for h in hosts], name or '', self._deadline)
+            [(h, self._port) for h in hosts], name, self._deadline)

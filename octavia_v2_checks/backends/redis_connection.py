@@ -37,9 +37,6 @@ FIRST_WITH_HELLO = 8
 #: certificate.
 _FIRST_WITH_HOST_NAME = 6
 
-#: Seconds to find out what else answers, where it is not Redis.
-_SECOND_LOOK = 1.0
-
 _TRUE = ('1', 't', 'true', 'on', 'y', 'yes')
 _VERIFY = {'none': ssl.CERT_NONE, 'optional': ssl.CERT_OPTIONAL,
            'required': ssl.CERT_REQUIRED}
@@ -296,4 +293,4 @@ class Connection:
 
     def _identify(self):
         return sniff.identify(*self._place, clocks.Clock(
-            min(_SECOND_LOOK, self._deadline.left())))
+            min(sniff.SECOND_LOOK, self._deadline.left())))
