@@ -58,7 +58,7 @@ ENVIRONMENT = st.dictionaries(
     VALUES, max_size=2)
 
 
-class written:
+class Written:
     """Files on disk, and an environment, for the time of one example."""
 
     def __init__(self, contents, environ=None):
@@ -116,7 +116,7 @@ def same(name, ours, theirs):
           '\njobboard_redis_sentinel = $jobboard_backend_password\n'], {})
 @example(['[task_flow]\nengine = serial\n', '[TASK_FLOW]\nengine = x\n'], {})
 def test_settings_are_what_octavia_reads(contents, environ):
-    with written([c.encode() for c in contents], environ) as paths:
+    with Written([c.encode() for c in contents], environ) as paths:
         ours = settings.load([('file', p) for p in paths])
         if ours.unreadable:
             return
@@ -134,7 +134,7 @@ def test_settings_are_what_octavia_reads(contents, environ):
 
 @given(st.lists(SECTIONS, min_size=1, max_size=2), ENVIRONMENT)
 def test_what_octavia_refuses_is_a_failure(contents, environ):
-    with written([c.encode() for c in contents], environ) as paths:
+    with Written([c.encode() for c in contents], environ) as paths:
         loaded = settings.load([('file', p) for p in paths])
         if loaded.unreadable:
             return
@@ -155,13 +155,13 @@ def everything_said(paths):
 
 @given(test_inifile.FILES)
 def test_no_file_makes_it_fail(data):
-    with written([data]) as paths:
+    with Written([data]) as paths:
         everything_said(paths)
 
 
 @given(SECTIONS, st.binary(max_size=50))
 def test_no_file_that_is_nearly_right_makes_it_fail(text, more):
-    with written([text.encode() + more]) as paths:
+    with Written([text.encode() + more]) as paths:
         everything_said(paths)
 
 
@@ -202,7 +202,7 @@ DRIVERS = st.sampled_from(['', *(
        DRIVERS, SECRET_LINES, ASSIGNMENTS)
 def test_no_secret_is_said(section, driver, line, more):
     text = f'[{section}]\n{driver}{line}\n[task_flow]\n{more}'
-    with written([text.encode()]) as paths:
+    with Written([text.encode()]) as paths:
         assert CANARY not in everything_said(paths)
 
 
@@ -211,5 +211,5 @@ def test_no_secret_of_the_environment_is_said(driver, line):
     name, found, value = line.partition(' = ')
     variable = f'OS_TASK_FLOW__{name.strip().upper()}'
     text = f'[task_flow]\n{driver}'
-    with written([text.encode()], {variable: value} if found else {}) as paths:
+    with Written([text.encode()], {variable: value} if found else {}) as paths:
         assert CANARY not in everything_said(paths)

@@ -181,7 +181,9 @@ def unused_hosts(view: View) -> Iterator[Finding]:
     else:
         alone = view.driver in (REDIS, ETCD)
     # Sentinels without their name have the port as their one cause.
-    if alone and f'{value.group}.{_PORT}' not in view.reported:
+    sentinels = _LISTENS.get(view.settings[_PORT].value) == 'Sentinel'
+    if alone and not (view.driver == REDIS and not view.sentinel
+                      and sentinels):
         yield finding(
             'config.hosts-ignored',
             f'{named(value)}: only {plain(value.value[0])} is used; '
@@ -191,4 +193,4 @@ def unused_hosts(view: View) -> Iterator[Finding]:
             if view.driver == ETCD else None, **value.where)
 
 
-RULES = [wrong_port, no_hosts, invalid_hosts, brackets, unused_hosts]
+RULES = [wrong_port, no_hosts, unused_hosts, invalid_hosts, brackets]
