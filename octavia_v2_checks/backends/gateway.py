@@ -114,11 +114,11 @@ class Gateway:
 
     def members(self) -> list[Member]:
         """Ask who belongs to its cluster."""
-        listed = self._post('cluster/member/list', {}).get('members')
+        listed = _list(self._post('cluster/member/list', {}).get('members'))
         return [Member(str(m.get('ID', '')), str(m.get('name') or ''),
                        tuple(_strings(m.get('clientURLs'))),
                        not m.get('isLearner'))
-                for m in listed or [] if isinstance(m, dict)]
+                for m in listed if isinstance(m, dict)]
 
     def count(self, prefix: str) -> int:
         """Return how many keys begin with a prefix.
@@ -212,15 +212,18 @@ def _prefix(prefix: str) -> dict[str, str]:
             'range_end': base64.b64encode(end).decode()}
 
 
+def _list(value):
+    return value if isinstance(value, list) else []
+
+
 def _strings(value):
     """Return what is a string in what may be a list."""
-    return [v for v in value if isinstance(v, str)] if isinstance(
-        value, list) else []
+    return [v for v in _list(value) if isinstance(v, str)]
 
 
 def _number(value):
     """Return the number, which JSON of gRPC writes as a string, or None."""
     try:
         return int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from octavia_v2_checks import clock as clocks
 from octavia_v2_checks import findings
 from octavia_v2_checks import settings as settings_
+from octavia_v2_checks.backends import board_redis
 from octavia_v2_checks.backends import jobboard
 from octavia_v2_checks.backends import net
 from octavia_v2_checks.backends import redis_connection
@@ -84,6 +85,14 @@ class Redis:
             master = watch.choice()
             host, port = master.host, master.port
         return Connection(self._access, host, port, self._deadline)
+
+    def board(self) -> board_redis.RedisBoard:
+        """Open the board, to see what lies on it.
+
+        :raises net.Fault: where a worker would fail
+        """
+        return board_redis.RedisBoard(
+            self.connect, self._settings.get('jobboard_backend_namespace'))
 
     def _examine(self, host, port):
         try:

@@ -185,6 +185,19 @@ class Connection:
         with self._understood():
             return self._client.pipeline(commands)
 
+    def stream(self, *command: str) -> Iterator[Any]:
+        """Yield the items of one long answer; see :meth:`resp.Client.stream`.
+        """
+        with self._understood():
+            answer = self._client.stream(command)
+            if isinstance(answer, resp.ErrorReply):
+                raise self.fault(answer, command[0])
+            yield from answer
+
+    def renew(self) -> None:
+        """Give what is asked next a clock of its own."""
+        self._stream.clock = self._deadline.probe()
+
     def would(self, commands: Sequence[resp.Command]
               ) -> list[resp.Reply] | resp.ErrorReply:
         """Ask what would happen; see :meth:`resp.Client.would`."""

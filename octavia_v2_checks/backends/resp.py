@@ -17,6 +17,7 @@ quarter of a second and whose time-outs start again with every byte.
 """
 
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
 import re
@@ -30,7 +31,8 @@ from octavia_v2_checks.backends import net
 #: for the empty transaction, which shows whether they are permitted.
 READS = frozenset({
     'HELLO', 'AUTH', 'SELECT', 'PING', 'INFO', 'CONFIG GET', 'WATCH',
-    'MULTI', 'EXEC', 'DISCARD', 'SENTINEL MASTERS', 'SENTINEL CKQUORUM'})
+    'MULTI', 'EXEC', 'DISCARD', 'SENTINEL MASTERS', 'SENTINEL CKQUORUM',
+    'HLEN', 'HSCAN', 'HGETALL', 'GET', 'PTTL', 'EXISTS'})
 
 #: Bytes of one reply. The largest real ones, INFO and SENTINEL MASTERS, have
 #: some ten thousand.
@@ -97,6 +99,21 @@ class Reader:
         """
         self._left = LIMIT
         return self._value(1)
+
+    def items(self) -> Iterator[Reply] | ErrorReply:
+        """Return the items of the next reply, an array of any length.
+
+        All of them must be taken before the next reply.
+
+        :raises Malformed: for what is no array
+        """
+        self._left = LIMIT
+        kind, rest = self._line()
+        if kind == b'-':
+            return ErrorReply(rest.decode('utf-8', 'replace'))
+        if kind != b'*' or not rest.isdigit():
+            raise Malformed(self.head)
+        return (self.reply() for _ in range(int(rest)))
 
     def _value(self, depth: int) -> Reply:
         kind, rest = self._line()
@@ -202,10 +219,17 @@ class Client:
         :raises ValueError: for any other command
         """
         for command in commands:
-            words = [str(w).upper() for w in command[:2]]
-            if words[0] not in READS and ' '.join(words) not in READS:
-                raise ValueError(f'{words[0]} is not a command that reads')
+            self._check(command)
         return self._ask(commands)
+
+    def stream(self, command: Command) -> Iterator[Reply] | ErrorReply:
+        """Return the items of one answer as they come, however many.
+
+        :raises ValueError: for a command that is not in :data:`READS`
+        """
+        self._check(command)
+        self._stream.send(encode(command))
+        return self._reader.items()
 
     def would(self, commands: Sequence[Command]
               ) -> list[Reply] | ErrorReply:
@@ -228,6 +252,11 @@ class Client:
                 return multi
             raise Malformed(self._reader.head)
         return self._ask([*commands, ('DISCARD',)])[:-1]
+
+    def _check(self, command):
+        words = [str(w).upper() for w in command[:2]]
+        if words[0] not in READS and ' '.join(words) not in READS:
+            raise ValueError(f'{words[0]} is not a command that reads')
 
     def _ask(self, commands):
         self._stream.send(b''.join(map(encode, commands)))

@@ -1,0 +1,163 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The jobs on a Redis board, from its raw keys."""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+
+from octavia_v2_checks.backends import board
+from octavia_v2_checks.backends import msgpack
+from octavia_v2_checks.backends import redis_errors
+from octavia_v2_checks.backends import resp
+from octavia_v2_checks.backends.redis_connection import Connection
+
+_PAGE = 100
+
+_ASKED = 3
+
+
+class RedisBoard:
+    """The jobs in one namespace.
+
+    :param connect: opens a connection
+    :param namespace: the jobboard's
+    :raises net.Fault: where a worker would not get in
+    """
+
+    def __init__(self, connect: Callable[[], Connection], namespace: str):
+        self._connect = connect
+        self._connection = connect()
+        self._namespace = namespace
+        self.place = f'{namespace} at {self._connection.peer}'
+
+    def __enter__(self) -> 'RedisBoard':
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._connection.close()
+
+    def count(self) -> int:
+        """Return how many jobs there are."""
+        return self._length('listings')
+
+    def trashed(self) -> int:
+        """Return how many jobs lie in the trash."""
+        return self._length('trash')
+
+    def workers(self) -> list[str]:
+        """Return nothing: workers leave no trace on Redis."""
+        return []
+
+    def removal(self, keys: list[str]) -> str:
+        """Return the commands that take jobs off the board."""
+        listings = redis_errors.word(self._key('listings'))
+        return redis_errors.in_redis_cli(
+            f'HDEL {listings} ' + ' '.join(map(redis_errors.word, keys)))
+
+    def emptying(self) -> str:
+        """Return the commands that empty the trash."""
+        return redis_errors.in_redis_cli(
+            f'DEL {redis_errors.word(self._key("trash"))}')
+
+    def pages(self) -> Iterator[list[board.Job]]:
+        """Yield all jobs, some at a time."""
+        seen: set[bytes] = set()
+        for entries in self._entries():
+            # A scan tells some twice while the server rearranges them.
+            new = {key: data for key, data in entries if key not in seen}
+            seen.update(new)
+            if new:
+                yield self._jobs(new)
+
+    def _key(self, *parts: str) -> str:
+        return ':'.join((self._namespace, '.'.join(parts)))
+
+    def _length(self, name: str) -> int:
+        answer = self._ask(('HLEN', self._key(name)))
+        if not isinstance(answer, int):
+            raise self._connection.stranger()
+        return answer
+
+    def _ask(self, command: resp.Command) -> resp.Reply:
+        self._connection.renew()
+        return self._checked(self._connection.call(*command), str(command[0]))
+
+    def _checked(self, answer: resp.Reply, command: str) -> resp.Reply:
+        if isinstance(answer, resp.ErrorReply):
+            raise self._connection.fault(answer, command)
+        return answer
+
+    def _entries(self) -> Iterator[list[tuple[bytes, bytes]]]:
+        """Yield uuids and postings."""
+        listings = self._key('listings')
+        cursor = '0'
+        while True:
+            self._connection.renew()
+            answer = self._connection.call('HSCAN', listings, cursor, 'COUNT',
+                                           _PAGE)
+            if isinstance(answer, resp.ErrorReply) and redis_errors.meaning(
+                    answer) == 'missing-permission':
+                # Workers do not scan, so their account may not be allowed
+                # to; they ask for all at once.
+                yield from self._all_at_once(listings)
+                return
+            self._checked(answer, 'HSCAN')
+            cursor, pairs = self._scanned(answer)
+            yield pairs
+            if cursor == '0':
+                return
+
+    def _scanned(self, answer):
+        try:
+            cursor, flat = answer
+            return cursor.decode(), list(zip(flat[::2], flat[1::2],
+                                             strict=True))
+        except (AttributeError, TypeError, ValueError):
+            raise self._connection.stranger() from None
+
+    def _all_at_once(self, listings: str
+                     ) -> Iterator[list[tuple[bytes, bytes]]]:
+        with self._connect() as other:
+            items = other.stream('HGETALL', listings)
+            page = []
+            for key in items:
+                page.append((key, next(items, b'')))
+                if len(page) == _PAGE:
+                    yield page
+                    other.renew()
+                    page = []
+            yield page
+
+    def _jobs(self, entries: dict[bytes, bytes]) -> list[board.Job]:
+        """Find out who holds each of some jobs."""
+        questions: list[resp.Command] = []
+        uuids = [key.decode('utf-8', 'replace') for key in entries]
+        for uuid in uuids:
+            owned = self._key(uuid, 'owned')
+            questions += [('GET', owned), ('PTTL', owned),
+                          ('EXISTS', self._key(uuid, 'last_modified'))]
+        self._connection.renew()
+        answers = [self._checked(answer, str(question[0]))
+                   for question, answer in zip(
+                       questions, self._connection.pipeline(questions),
+                       strict=True)]
+        return [self._job(uuid, data, *answers[n * _ASKED:(n + 1) * _ASKED])
+                for n, (uuid, data) in enumerate(
+                    zip(uuids, entries.values(), strict=True))]
+
+    def _job(self, uuid, data, owner, left, touched):
+        if not isinstance(owner, bytes):
+            return msgpack.job(uuid, data, lapsed=bool(touched))
+        expires = left / 1000 if isinstance(left, int) and left >= 0 else None
+        return msgpack.job(uuid, data, owner=owner.decode('utf-8', 'replace'),
+                           expires=expires)
