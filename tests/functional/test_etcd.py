@@ -98,7 +98,6 @@ def test_healthy_with_jobs(probe, trio):
 
 def test_everything_would_show_a_write(trio):
     before = _everything(trio)
-    trio.call('/v3/kv/txn', {'compare': [], 'success': []})
     _put(trio, 'written', 'x')
     trio.call('/v3/kv/deleterange', {'key': _encode('written')})
     assert _everything(trio) != before

@@ -15,6 +15,7 @@
 import base64
 import json
 
+from hypothesis import example
 from hypothesis import given
 from hypothesis import strategies as st
 import pytest
@@ -63,13 +64,27 @@ QUESTIONS = (lambda g: g.version(), lambda g: g.status(),
              lambda g: list(cluster.faults(g, g.status(), _neighbour)))
 
 
-@given(VALUES, st.booleans(), st.sampled_from([200, 400, 404, 503]),
+@given(VALUES, st.sampled_from([200, 400, 404, 503]),
        st.sampled_from(QUESTIONS))
-def test_anything(value, headed, status, question):
-    if headed and isinstance(value, dict):
-        value['header'] = {'member_id': '1', 'revision': '2'}
+def test_anything(value, status, question):
     try:
         question(_gateway(value, status))
+    except net.Fault as exc:
+        assert exc.host == 'etcd1:2379' and exc.text
+
+
+@given(st.fixed_dictionaries(
+    {'header': st.just({'member_id': '1', 'revision': '2'}) | VALUES},
+    optional=dict.fromkeys(('leader', 'errors', 'members', 'count', 'kvs',
+                            'error'), VALUES)),
+    st.sampled_from(QUESTIONS))
+@example({'header': {}, 'count': float('inf')}, QUESTIONS[3])
+@example({'header': {}, 'members': 3}, QUESTIONS[2])
+@example({'header': {}, 'kvs': True}, QUESTIONS[4])
+@example({'header': {}, 'kvs': [{'key': 1}]}, QUESTIONS[4])
+def test_anything_with_a_header(value, question):
+    try:
+        question(_gateway(value))
     except net.Fault as exc:
         assert exc.host == 'etcd1:2379' and exc.text
 
