@@ -53,6 +53,8 @@ class Settings:
     :ivar values: ``(group, name)`` -> :class:`Value`, every known option
     :ivar files: what was read, in oslo.config's order: later ones win
     :ivar arguments: the ``--config-file`` and ``--config-dir`` arguments
+    :ivar strange_variables: environment variables that are named like those
+        of an option and belong to none
     :ivar broken_sources: config sources that could not be asked: group ->
         what came of it
     """
@@ -60,6 +62,7 @@ class Settings:
     values: Mapping[tuple[str, str], Value]
     files: tuple[inifile.ConfigFile, ...]
     arguments: tuple[str, ...]
+    strange_variables: tuple[str, ...] = ()
     broken_sources: Mapping[str, str] = dataclasses.field(
         default_factory=dict)
 
@@ -283,6 +286,16 @@ def _open_sources(reader, groups, arguments, default_files, default_dirs):
             reader.sources.append((group, source))
 
 
+def _strange_variables():
+    known = schema()
+    names = {f'OS_{group}__{opt.dest}'.upper()
+             for group in known for opt in known[group]}
+    prefixes = tuple(f'OS_{group}__'.upper()
+                     for group in (opts.TASK_FLOW, opts.OWN_GROUP))
+    return tuple(sorted(name for name in os.environ
+                        if name.startswith(prefixes) and name not in names))
+
+
 def load(named: Iterable[tuple[str, str]] = ()) -> Settings:
     """Read a configuration as ``octavia-status`` would.
 
@@ -315,4 +328,5 @@ def load(named: Iterable[tuple[str, str]] = ()) -> Settings:
                           default_dirs)
         values = reader.values()
         broken = reader.broken
-    return Settings(values, tuple(files), tuple(arguments), broken)
+    return Settings(values, tuple(files), tuple(arguments),
+                    _strange_variables(), broken)

@@ -83,6 +83,9 @@ PRESENT = [
          '[task_flow]\njobboard_enable = true§\n'
          'jobboard_backend_hosts = 10.0.0.1\n'),
 
+    Case('unknown-option', '[task_flow]\n',
+         environ={'OS_TASK_FLOW__JOBBOARD_HOSTS': '10.0.0.1'}),
+
     Case('misplaced-option', '[DEFAULT]\njobboard_enabled = true§\n'),
     Case('misplaced-option', '[taskflow]\nengine = serial§\n'),
     Case('misplaced-option', '[task-flow]\nmax_workers = 3§\n'),
@@ -416,6 +419,9 @@ ABSENT = [
     Case('encoding', '# für später\n[task_flow]\nengine = serial\n'),
     Case('unknown-option', '[DEFAULT]\nsomething = 1\n[whatever]\nx = 1\n'),
     Case('unknown-option', '[nova]\nengine = x\nmax_workers = x\n'),
+    Case('unknown-option', 'engine = serial\n',
+         environ={'OS_TASK_FLOW__MAX_WORKERS': '2', 'OS_OTHER__X': '1',
+                  'OS_TASK_FLOW': 'x'}),
     Case('misplaced-option', '[TASK_FLOW]\nengine = serial\n'),
     Case('misplaced-option', '[Task_Flow]\nengine = serial\n'),
     Case('misplaced-option', '[workers]\nmax_workers = 5\n'),

@@ -189,6 +189,8 @@ def unused_hosts(view: View) -> Iterator[Finding]:
             f'{named(value)}: only {plain(value.value[0])} is used; '
             f'{plain(", ".join(value.value[1:]))} '
             f'{"is" if len(value.value) == 2 else "are"} no fallback.',
+            'Upgrade to Octavia 14.0, which asks every Sentinel.'
+            if view.sentinel else
             'Name one host, a virtual address in front of the servers.'
             if view.driver == ETCD else None, **value.where)
 

@@ -38,6 +38,9 @@ _UNMISTAKABLE = frozenset(_KNOWN[opts.TASK_FLOW]) - {'engine', 'max_workers'}
 def nearest(word: str, known: tuple[str, ...]) -> str | None:
     """Return the known word that was probably meant, or None."""
     word = word.strip().lower().replace('-', '_').replace(' ', '_')
+    begun = [k for k in known if word and k.startswith(word)]
+    if len(begun) == 1:
+        return begun[0]
     found = difflib.get_close_matches(word, known, 1, 0.6)
     return found[0] if found else None
 
@@ -72,7 +75,7 @@ def strangers(view: View) -> Iterator[Finding]:
                 yield finding(
                     'config.misplaced-option' if group == opts.TASK_FLOW
                     else 'config.unknown-option',
-                    f'[{plain(section)}] {key} has no effect: it is read from '
+                    f'[{section}] {key} has no effect: it is read from '
                     f'[{group}] only.',
                     f'Move the line below [{group}].',
                     option=f'{group}.{key}', **where)
@@ -93,6 +96,21 @@ def _unknown(view, group, section, key, where):
         'config.unknown-option',
         f'[{plain(section)}] {plain(key)}: there is no such option.'
         f'{hint or ""}', remedy, option=f'{group}.{plain(key)}', **where)
+
+
+def strange_variables(view: View) -> Iterator[Finding]:
+    """Yield environment variables that are named after no option."""
+    for variable in view.settings.strange_variables:
+        group, _, name = variable.removeprefix('OS_').lower().partition('__')
+        near = nearest(name, tuple(_KNOWN[group]))
+        right = f'OS_{group}__{near or ""}'.upper()
+        yield finding(
+            'config.unknown-option',
+            f'The environment variable {plain(variable)} is named after no '
+            f'option of [{group}].' + (f' Did you mean {right}?' if near
+                                       else ''),
+            f'Rename it to {right}, or unset it.' if near else 'Unset it.',
+            option=f'{group}.{plain(name)}')
 
 
 def swallowed_sections(view: View) -> Iterator[Finding]:
@@ -162,4 +180,4 @@ def too_new(view: View) -> Iterator[Finding]:
             f'upgrade.', **value.where)
 
 
-RULES = [strangers, swallowed_sections, duplicates, too_new]
+RULES = [strangers, strange_variables, swallowed_sections, duplicates, too_new]

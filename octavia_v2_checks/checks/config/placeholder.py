@@ -80,19 +80,24 @@ def is_placeholder(text: str, capitals: bool = True) -> bool:
         or (capitals and _CAPITALS.fullmatch(text)))
 
 
-def _parts(value: Value) -> list[str]:
-    """Return the parts of a value that are replaced one by one."""
+def _parts(value: Value) -> list[tuple[str, str]]:
+    """Return the parts that are replaced one by one, each with its name."""
     text = value.written
     if value.name == 'persistence_connection':
         url = dburl.parse(text)
-        return [text] if url is None else [
-            p for p in (url.username, url.password, url.host, url.database,
-                        url.port) if p]
+        if url is None:
+            return [('', text)]
+        parts = {'user name': url.username, 'password': url.password,
+                 'host': url.host, 'port': url.port,
+                 'database': url.database}
+        return [(name, part) for name, part in parts.items() if part]
     if value.name.endswith('_ssl_options'):
-        return [entry.partition(':')[2].strip() for entry in text.split(',')]
+        entries = (entry.partition(':') for entry in text.split(','))
+        return [(key.partition('=')[0].strip(), part.strip())
+                for key, _, part in entries]
     if value.name == 'jobboard_backend_hosts':
-        return [h.strip() for h in text.split(',')]
-    return [text]
+        return [('', h.strip()) for h in text.split(',')]
+    return [('', text)]
 
 
 def placeholders(view: View) -> Iterator[Finding]:
@@ -100,16 +105,17 @@ def placeholders(view: View) -> Iterator[Finding]:
     for value in view.given(opts.TASK_FLOW):
         if not view.matters(value):
             continue
-        for part in _parts(value):
+        for name, part in _parts(value):
             if not _is_one(value, part):
                 continue
-            text = '' if value.secret else f' = {plain(part)}'
+            # Of a URL, and of a dictionary, only the kind of part is told:
+            # one of them is a password.
+            text = (f': the {name}' if name else '' if value.secret
+                    else f' = {plain(part)}')
             yield finding(
                 'config.placeholder',
                 f'{named(value)}{text} is a placeholder that nobody '
-                f'replaced.' if not value.secret or '://' not in value.written
-                else f'{named(value)} has a placeholder that nobody '
-                     f'replaced.',
+                f'replaced.',
                 f'Write the real value of {value.name}.', **value.where)
             break
 

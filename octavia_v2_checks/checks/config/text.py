@@ -17,6 +17,7 @@ import re
 
 from octavia_v2_checks import opts
 from octavia_v2_checks.checks.config.view import named
+from octavia_v2_checks.checks.config.view import plain
 from octavia_v2_checks.checks.config.view import shown
 from octavia_v2_checks.checks.config.view import View
 from octavia_v2_checks.findings import Finding
@@ -92,9 +93,11 @@ def inline_comments(view: View) -> Iterator[Finding]:
         for number, line in enumerate((value.raw or '').split('\n')):
             match = pattern.search(line)
             if match:
+                text = line[:match.start()] if not value.secret else ''
+                text = f' = {plain(text)}' if text and not number else ''
                 yield finding(
                     'config.inline-comment',
-                    f'{named(value)} is followed by '
+                    f'{named(value)}{text} is followed by '
                     f'"{line[match.start():].strip()[0]}", which begins no '
                     f'comment here: it becomes part of the value.',
                     **value.where | {

@@ -66,40 +66,41 @@ def invalid(view: View) -> Iterator[Finding]:
                 or value.name.endswith('_ssl_options')
                 or not view.matters(value)):
             continue
-        expected, remedy = _expected(value)
-        text = shown(value) if value.text else f'{named(value)} is empty:'
-        yield finding('config.invalid-value', f'{text} {expected}.', remedy,
-                      **value.where)
+        what, remedy = _expected(value)
+        yield finding(
+            'config.invalid-value',
+            f'{shown(value)} is {what}.' if value.written.strip()
+            else f'{named(value)} is empty, which is {what}.',
+            remedy, **value.where)
 
 
 def _expected(value):
-    kind = _TYPES[value.name]
-    choices = getattr(kind, 'choices', None)
+    """Return what the value is, and what mends it."""
     if value.name == 'jobboard_redis_sentinel':
-        return ('an empty name is a name too, so Octavia takes the hosts for '
-                'Sentinels',
+        return ('a name to Octavia, which takes the hosts for Sentinels',
                 'Write the name of the Redis master, or delete the line.')
     if value.name == 'jobboard_etcd_api_path':
-        return ('an empty path is used as it is',
+        return ('used as it is, and not left to the server',
                 'Write /v3/, or delete the line.')
+    kind = _TYPES[value.name]
+    choices = getattr(kind, 'choices', None)
     if choices:
-        near = nearest(value.text or '', tuple(choices))
+        near = nearest(value.written, tuple(choices))
         hint = f'; did you mean {near}?' if near else ''
-        return (f'is none of {", ".join(choices)}{hint}'.rstrip('?'),
+        return (f'none of {", ".join(choices)}{hint}'.rstrip('?'),
                 f'Write {near or " or ".join(choices)}.')
     if isinstance(kind, types.Boolean):
-        return 'is neither true nor false', 'Write true or false.'
+        return 'neither true nor false', 'Write true or false.'
     if isinstance(kind, types.Number):
         low, high = kind.min, kind.max
         span = (f' from {low:g} to {high:g}' if high is not None else
-                f', {low:g} or more' if low is not None else '')
-        what = ('number' if isinstance(kind, types.Float)
-                else 'whole number')
-        return f'is no {what}{span}', f'Write a {what}{span}.'
+                f' of {low:g} or more' if low is not None else '')
+        what = 'number' if isinstance(kind, types.Float) else 'whole number'
+        return f'not a {what}{span}', f'Write a {what}{span}.'
     if isinstance(kind, types.Dict):
-        return ('is no list of NAME:DESCRIPTION pairs',
+        return ('not a list of NAME:DESCRIPTION pairs',
                 'Write NAME:DESCRIPTION pairs, separated by commas.')
-    return 'there must be a name', 'Write a name, or delete the line.'
+    return 'no name', 'Write a name, or delete the line.'
 
 
 def paths(view: View) -> Iterator[Finding]:
