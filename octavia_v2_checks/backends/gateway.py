@@ -40,6 +40,10 @@ _ERRORS = (
     ('authentication handshake failed', 'tls'),
 )
 
+#: What etcd with authentication on says, in plain text, to whoever shows a
+#: certificate with a name: at the gateway it logs nobody in.
+_NAMED_CERTIFICATE = b'CommonName of client'
+
 _TEXTS = {
     'auth-unsupported': 'demands a login, and Octavia cannot log in to etcd.',
     'out-of-space': 'has used up its space and takes no writes.',
@@ -170,6 +174,8 @@ class Gateway:
         if answer.status == 200 and isinstance(said.get('header'), dict):
             return said
         error = said.get('error')
+        if answer.body.startswith(_NAMED_CERTIFICATE):
+            error = 'user name is empty'
         if not isinstance(error, str):
             raise self._no_gateway(answer.status)
         for words, slug in _ERRORS:
