@@ -19,6 +19,7 @@ import subprocess
 
 from kazoo import security
 import pytest
+from taskflow import exceptions
 
 from tests import jobboards
 from tests import probing
@@ -134,3 +135,42 @@ def test_open_to_addresses(probe, zookeeper, network, slugs):
             _run_remedy(finding.remedy)
             assert probe(zookeeper, jobboard_backend_namespace=name) == []
             assert len(client.get_acls(f'/{name}')[0]) == 2
+
+
+def _work(server, name):
+    """All that a worker does with the board, by TaskFlow itself."""
+    from taskflow.jobs import backends
+    from taskflow.types import entity
+    worker = entity.Entity('conductor', 'worker', {})
+    with backends.backend(name, {
+            'board': 'zookeeper', 'path': f'/{name}',
+            'hosts': f'{server.host}:{server.port}'}) as board:
+        board.register_entity(worker)
+        for end in (board.consume, board.trash):
+            job = board.post('job', details={})
+            board.claim(job, worker.name)
+            board.abandon(job, worker.name)
+            board.claim(job, worker.name)
+            end(job, worker.name)
+
+
+def test_what_is_asked_for_is_what_a_worker_needs(probe):
+    def acl(**rights):
+        return [security.make_acl('world', 'anyone', **rights)]
+
+    with zookeeper_server.ZooKeeper() as server, _client(server) as client:
+        client.ensure_path('/.entities/conductor')
+        for path, rights in (
+                ('/board', {'read': True, 'create': True, 'delete': True}),
+                ('/.trash', {'create': True}),
+                ('/.entities/conductor', {'create': True}),
+                ('/.entities', {'read': True}), ('/', {'read': True})):
+            client.ensure_path(path)
+            client.set_acls(path, acl(admin=True, **rights))
+        assert probe(server, jobboard_backend_namespace='board') == []
+        _work(server, 'board')
+        client.set_acls('/board', acl(read=True, create=True))
+        probing.only(probe(server, jobboard_backend_namespace='board'),
+                     'jobboard.missing-permission')
+        with pytest.raises(exceptions.JobFailure):
+            _work(server, 'board')
