@@ -13,6 +13,9 @@
 """Every finding of the configuration, brought about and left out."""
 
 import re
+import subprocess
+import sys
+from urllib import parse
 
 import pytest
 
@@ -37,7 +40,9 @@ def findings(tmp_path, monkeypatch, case):
     for variable, value in case.environ.items():
         monkeypatch.setenv(variable, value)
     loaded = settings.load([('file', str(path))])
-    found = list(config.check(loaded, target_release=case.release))
+    # Whatever Octavia is installed.
+    found = list(config.check(loaded,
+                              target_release=case.release or '19.0'))
     return found, (str(path), marked[0] if marked else None)
 
 
@@ -72,3 +77,46 @@ def test_no_secret_is_in_a_message(tmp_path, monkeypatch):
         for finding in findings(tmp_path, monkeypatch, case)[0]:
             assert not re.search(r'o:p|pa\$|sesame|\bpw\b',
                                  f'{finding.message} {finding.remedy}')
+
+
+def check(tmp_path, fragment):
+    path = tmp_path / 'octavia.conf'
+    path.write_text(config_cases.text(fragment))
+    return list(config.check(settings.load([('file', str(path))]),
+                             target_release='19.0'))
+
+
+def test_mysql_alone_needs_its_driver(tmp_path, monkeypatch):
+    fragment = 'persistence_connection = mysql://o:pw@db/p\n'
+    monkeypatch.setitem(sys.modules, 'MySQLdb', None)
+    [found] = check(tmp_path, fragment)
+    assert found.id == 'config.persistence-url'
+    assert 'MySQLdb' in found.message
+    monkeypatch.delitem(sys.modules, 'MySQLdb')
+    (tmp_path / 'MySQLdb.py').write_text('')
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert check(tmp_path, fragment) == []
+
+
+def test_the_remedy_for_special_characters_works(tmp_path):
+    """The command in it prints what is to be written into the URL."""
+    password = 'p@ss/w#r?d%'
+    url = 'persistence_connection = mysql+pymysql://o:{}@db/p\n'
+    [found] = check(tmp_path, url.format(password))
+    assert password not in found.as_text()
+    command = re.search('python3 -c .*', found.remedy)[0]
+    encoded = subprocess.run(
+        command, shell=True, input=password, text=True, check=True,
+        capture_output=True, timeout=60, start_new_session=True)
+    word = encoded.stdout.strip().rpartition(' ')[2]
+    assert parse.unquote(word) == password
+    assert check(tmp_path, url.format(word)) == []
+
+
+@pytest.mark.parametrize('release', ['', 'x', '16.x', 'master', '-1'])
+def test_what_is_no_release_is_a_usage_error(tmp_path, release):
+    path = tmp_path / 'octavia.conf'
+    path.write_text('')
+    loaded = settings.load([('file', str(path))])
+    with pytest.raises(settings.UsageError, match='no release'):
+        list(config.check(loaded, target_release=release))

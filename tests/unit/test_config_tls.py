@@ -187,7 +187,8 @@ def test_everywhere(files, where):
         path = files.write('octavia.conf', config_cases.text(
             FRAGMENTS[where].format(ca=certificate, cert=certificate,
                                     key=chosen)).encode())
-        return list(config.check(settings.load([('file', path)])))
+        return list(config.check(settings.load([('file', path)]),
+                                 target_release='19.0'))
 
     [found] = check(other)
     assert found.id == 'config.tls-file'
@@ -206,7 +207,8 @@ def test_zookeeper_key_password(files):
             f'{config_cases.ZOOKEEPER}jobboard_zookeeper_ssl_options = '
             f'use_ssl:True,certfile:{certificate},keyfile:{locked}'
             f'{password}').encode())
-        return list(config.check(settings.load([('file', path)])))
+        return list(config.check(settings.load([('file', path)]),
+                                 target_release='19.0'))
 
     assert check(',keyfile_password:sesame') == []
     [found] = check(',keyfile_password:s1msim')

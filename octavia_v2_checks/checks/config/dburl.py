@@ -86,11 +86,13 @@ NUMBERS = frozenset({'connect_timeout', 'read_timeout', 'write_timeout'})
 class URL:
     """The parts of a database URL, None where there is none.
 
+    :ivar tail: what follows user and password
     :ivar port: as written
     :ivar query: parameters with a value; the last one of a name counts
     """
 
     text: str
+    tail: str
     scheme: str
     username: str | None
     password: str | None
@@ -159,12 +161,12 @@ def parse(text: str) -> URL | None:
         return None
     user = re.match('([^:/]*)(?::([^@]*))?@', rest)
     username, password = user.groups() if user else (None, None)
-    rest = rest[user.end():] if user else rest
+    tail = rest = rest[user.end():] if user else rest
     end = min((rest.find(c) for c in '/?' if c in rest), default=len(rest))
     place, rest = rest[:end], rest[end:]
     path, _, query = rest.partition('?')
     host, port = _host_port(place)
-    return URL(text, scheme, _decoded(username), _decoded(password),
+    return URL(text, tail, scheme, _decoded(username), _decoded(password),
                host or None, port or None, _decoded(path[1:]) or None,
                dict(urlparse.parse_qsl(query)))
 

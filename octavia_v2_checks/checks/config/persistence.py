@@ -26,6 +26,8 @@ from octavia_v2_checks.findings import finding
 
 _NAME = 'persistence_connection'
 
+_ANY_PARAMETER = frozenset().union(*dburl.PARAMETERS.values())
+
 _EXAMPLE = ('mysql+pymysql://USER:PASSWORD@HOST/octavia_persistence')
 
 
@@ -56,7 +58,7 @@ def _problems(url: dburl.URL):
     yield from _dialect(url)
     if url.dialect == 'sqlite':
         return
-    if '@' in (url.host or '') or _port_is_password(url):
+    if _is_torn(url) or _port_is_password(url):
         yield ('has a special character such as @, / or # in its password '
                'that is not percent-encoded, and is therefore taken apart '
                'in the wrong place',
@@ -79,6 +81,14 @@ def _problems(url: dburl.URL):
             'db', 'database', 'dbname', 'service'}):
         yield ('names no database',
                f'Write the name of the database at the end: {_EXAMPLE}')
+
+
+def _is_torn(url):
+    """Return whether a piece of the password stands after the @."""
+    place, _, query = url.tail.partition('?')
+    return ('@' in place or '#' in place
+            or any('@' in p and p.partition('=')[0] not in _ANY_PARAMETER
+                   for p in query.split('&')))
 
 
 def _port_is_password(url):
