@@ -23,10 +23,12 @@ from urllib import parse
 from octavia_v2_checks import clock as clocks
 from octavia_v2_checks import findings
 from octavia_v2_checks.backends import database_errors as errors
+from octavia_v2_checks.backends import database_hosts as hosts
 from octavia_v2_checks.backends import net
 from octavia_v2_checks.backends import sniff
 
 DEFAULT_PORTS = {'mysql': 3306, 'mariadb': 3306, 'postgresql': 5432}
+
 
 class QueryError(Exception):
     """The server refused a statement.
@@ -68,7 +70,10 @@ class Database:
                      else self._dialect_class.name)
         self.name = self._url.database or ''
         self.user = self._url.username or ''
+        self._places = self._tcp_places()
         self.host = self._endpoint()
+        #: What is wrong with hosts of the URL that were passed over.
+        self.down: list[net.Fault] = []
 
     def without_database(self, deadline: clocks.Deadline) -> 'Database':
         """Return the same server and account, with no database chosen."""
@@ -93,18 +98,36 @@ class Database:
             return self.name
         return f'{self.user}@{self.host}/{self.name}'
 
+    def _tcp_places(self) -> list[hosts.Place]:
+        """Return every host and port the URL names; none for a socket."""
+        from sqlalchemy import exc
+        host: Any = self._url.host
+        port: Any = self._url.port
+        if self.kind == 'postgresql':
+            # SQLAlchemy has several ways to write several hosts.
+            dialect: Any = self._dialect_class
+            try:
+                asked = dialect().create_connect_args(self._url)[1]
+            except exc.ArgumentError:
+                raise findings.Blocked(
+                    'config', 'persistence_connection names its hosts in a '
+                    'way that SQLAlchemy does not take') from None
+            host, port = asked.get('host'), asked.get('port')
+        if self.kind == 'sqlite' or not host or host.startswith('/'):
+            return []
+        default = DEFAULT_PORTS.get(self.kind, 0)
+        if self.kind == 'mysql':
+            return [(host, port or default)]
+        return hosts.split(host, port, default)
+
     def _endpoint(self):
+        if self._places:
+            return ','.join(net.endpoint(*place) for place in self._places)
         if self.kind == 'sqlite':
             return None
         query = self._url.query
         socket = query.get('unix_socket') or query.get('host')
-        if isinstance(socket, str) and not self._url.host:
-            return socket
-        return net.endpoint(self._url.host or 'localhost', self._port)
-
-    @property
-    def _port(self) -> int:
-        return self._url.port or DEFAULT_PORTS.get(self.kind, 0)
+        return socket if isinstance(socket, str) else 'localhost'
 
     def connect(self) -> None:
         """Connect and log in. Creates nothing, not even an SQLite file.
@@ -119,16 +142,21 @@ class Database:
         if self.kind == 'sqlite':
             self._connect_sqlite(driver)
             return
-        clock = self._deadline.probe()
-        if self._url.host and ',' not in self._url.host:
-            net.resolve(self._url.host, self._port, clock)
         dialect: Any = self._dialect_class
         args, kwargs = dialect(dbapi=driver).create_connect_args(self._url)
+        if len(self._places) > 1:
+            self._choose(kwargs)
+        clock = self._deadline.probe()
+        if len(self._places) == 1:
+            net.resolve(*self._places[0], clock)
         kwargs.update(self._limits(driver.__name__, clock, kwargs))
         try:
             self._connection = clocks.bounded(
                 lambda: driver.connect(*args, **kwargs), clock)
             self._autocommit(driver.__name__)
+            if len(self._places) > 1:
+                used = self._connection.info
+                self.host = net.endpoint(used.host, used.port)
         except clocks.OutOfTime:
             raise self._other_server() or self._late(clock) from None
         except TypeError as exc:
@@ -153,6 +181,16 @@ class Database:
                     'persistence_connection and add '
                     'ssl_ca=/path/to/the/ca.pem.', host=self.host)
             raise fault from None
+
+    def _choose(self, kwargs):
+        """Leave libpq the hosts that answer, to choose one as it does."""
+        looked = hosts.look(self._places, self._deadline,
+                            'connect_timeout' not in kwargs)
+        self.down = [fault for fault in looked if fault]
+        there = [place for place, fault in zip(self._places, looked,
+                                               strict=True) if not fault]
+        kwargs['host'] = ','.join(host for host, _ in there)
+        kwargs['port'] = ','.join(str(port) for _, port in there)
 
     def _wants_tls(self, driver, args, kwargs):
         """Whether the login that was refused succeeds over TLS.
@@ -232,18 +270,24 @@ class Database:
             check_same_thread=False,
             timeout=self._deadline.probe().left())
 
-    def rows(self, statement: str) -> list[tuple]:
+    def rows(self, statement: str, *values: str) -> list[tuple]:
         """Run one reading statement and return all its rows.
 
+        :param values: what the ``%s`` in the statement stand for
         :raises QueryError: if the server refuses it
         :raises net.Fault: ``timeout``, or ``refused`` if the server is gone
         """
         clock = self._deadline.probe()
+        asked = (statement.replace('%s', '?') if self.kind == 'sqlite'
+                 else statement)
 
         def ask():
             cursor = self._connection.cursor()
             try:
-                cursor.execute(statement)
+                if values:
+                    cursor.execute(asked, values)
+                else:
+                    cursor.execute(statement)
                 return list(cursor.fetchall()) if cursor.description else []
             finally:
                 cursor.close()
@@ -295,9 +339,10 @@ class Database:
         return QueryError(None, code or type(exc).__name__)
 
     def _connect_fault(self, exc, clock):
-        slug, code = errors.connect_slug(self.kind, exc, self.plain)
+        slug, _ = errors.connect_slug(self.kind, exc, self.plain)
         # An error of the server's own, or no server at all, is no riddle.
-        if slug in (None, 'timeout', 'tls') or code in (2006, 2013):
+        if slug in (None, 'timeout', 'tls', 'wrong-protocol') or (
+                slug == 'refused' and errors.hung_up(exc)):
             other = self._other_server()
             if other:
                 return other
@@ -307,11 +352,11 @@ class Database:
 
     def _other_server(self):
         """Return the fault of a port that belongs to something else."""
-        if not self._url.host or ',' in self._url.host:
+        if len(self._places) != 1:
             return None
-        name = sniff.identify(self._url.host, self._port, clocks.Clock(
+        name = sniff.identify(*self._places[0], clocks.Clock(
             min(sniff.SECOND_LOOK, self._deadline.left())))
-        wanted = {'mysql': 'MySQL', 'postgresql': 'PostgreSQL'}[self.kind]
+        wanted = errors.PRODUCTS[self.kind]
         if name in (None, wanted):
             return None
         return net.Fault(

@@ -37,7 +37,7 @@ MYSQL_ERRORS = {
     1047: 'not-writable', 1290: 'not-writable', 1792: 'not-writable',
     1836: 'not-writable', 3100: 'not-writable',
     2026: 'tls', 3159: 'tls',
-    2002: 'refused', 2005: 'unresolvable',
+    1129: 'refused', 2002: 'refused', 2005: 'unresolvable',
     1969: 'timeout', 3024: 'timeout',
 }
 #: MySQL error number of a missing table.
@@ -59,6 +59,8 @@ POSTGRES_WORDS = (
     ('no password supplied', 'access-denied'),
     ('is not permitted to log in', 'access-denied'),
     ('permission denied for database', 'missing-privileges'),
+    ('invalid response to SSL negotiation', 'wrong-protocol'),
+    ('expected authentication request', 'wrong-protocol'),
     ('server does not support SSL', 'tls'),
     ('certificate', 'tls'),
     ('SSL', 'tls'),
@@ -73,7 +75,22 @@ POSTGRES_WORDS = (
     ('timeout expired', 'timeout'),
     ('timed out', 'timeout'),
     ('the database system is', 'refused'),
+    ('server closed the connection', 'refused'),
+    ('session is read-only', 'not-writable'),
+    ('server is in hot standby mode', 'not-writable'),
 )
+
+PRODUCTS = {'mysql': 'MySQL', 'postgresql': 'PostgreSQL'}
+
+#: MySQL error number of a client host that failed too often.
+_BLOCKED = 1129
+
+_UNBLOCK = ('On the database server, as an administrator (MySQL 8.4 has '
+            'TRUNCATE TABLE performance_schema.host_cache instead): FLUSH '
+            'HOSTS;')
+
+#: What PyMySQL raises at a greeting that is none.
+_UNREADABLE = ('error', 'IndexError', 'UnicodeDecodeError')
 
 
 def connect_fault(base: Any, exc: BaseException) -> net.Fault:
@@ -85,7 +102,9 @@ def connect_fault(base: Any, exc: BaseException) -> net.Fault:
     number = f' (error {code})' if code else ''
     account = account_of(exc) or repr(base.user)
     text = {
-        'refused': f'{base.host} refused the connection{number}.',
+        'refused': f'{base.host} closed the connection during the '
+                   f'login{number}, as a proxy without a live server does.'
+        if hung_up(exc) else f'{base.host} refused the connection{number}.',
         'unresolvable': f'The host of {base.host} does not resolve.',
         'access-denied': f'{base.host} refuses the account {account}'
                          f'{number}.',
@@ -97,12 +116,18 @@ def connect_fault(base: Any, exc: BaseException) -> net.Fault:
                                 f'{base.user!r}{number}.',
         'not-writable': f'{base.host} is not ready for queries{number}; a '
                         f'Galera node that is not in the primary component '
-                        f'answers so.',
+                        f'answers so.' if code else
+                        f'No server at {base.host} is what '
+                        f'target_session_attrs asks for: one that takes '
+                        f'writes.',
+        'wrong-protocol': f'{base.host} answers, but not as '
+                          f'{PRODUCTS[base.kind]} does.',
         'tls': f'TLS with {base.host} failed{number}: {tls_reason(exc)}.',
         'timeout': f'{base.host} did not answer in time{number}.',
     }.get(slug or '')
     if slug and text:
-        return net.Fault(slug, text, host=base.host)
+        return net.Fault(slug, text, _UNBLOCK if code == _BLOCKED else None,
+                         host=base.host)
     return net.Fault(
         'undetermined', f'Connecting to {base.host} failed in a way that has '
         f'no name here ({type(exc).__name__}{number}).', host=base.host)
@@ -129,6 +154,10 @@ def connect_slug(kind: str, exc: BaseException, plain: bool
         if code in (2013, 2006):
             return ('timeout' if 'timed out' in str(exc.args)
                     else 'refused'), code
+        if code is None and (
+                type(exc).__name__ in _UNREADABLE
+                or 'Packet sequence number wrong' in str(exc.args)):
+            return 'wrong-protocol', None
         return MYSQL_ERRORS.get(code), code
     if code in POSTGRES_ERRORS:
         return POSTGRES_ERRORS[code], code
@@ -142,6 +171,12 @@ def connect_slug(kind: str, exc: BaseException, plain: bool
         if part in words:
             return slug, code
     return None, code
+
+
+def hung_up(exc):
+    """Whether the server let us in and then closed the connection."""
+    return (code_of(exc) in (2006, 2013)
+            or 'server closed the connection' in str(exc.args))
 
 
 def code_of(exc):

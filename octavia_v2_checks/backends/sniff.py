@@ -54,8 +54,9 @@ SECOND_LOOK = 2.0
 
 _LIMIT = 16384
 
-#: PostgreSQL hangs up on all questions but this one, its own for TLS.
-_SSL_REQUEST = b'\0\0\0\x08\x04\xd2\x16\x2f'
+#: PostgreSQL hangs up on all questions but this one, its own for TLS; it
+#: answers with S or N.
+SSL_REQUEST = b'\0\0\0\x08\x04\xd2\x16\x2f'
 
 #: Seconds to wait for a better name, after the first.
 _AFTERTHOUGHT = 0.5
@@ -76,7 +77,7 @@ def identify(host: str, port: int, clock: clocks.Clock) -> str | None:
         ``MySQL``, ``an HTTP server``, ``TLS`` …, or None
     """
     answers: queue.SimpleQueue = queue.SimpleQueue()
-    questions = (b'GET /version HTTP/1.0\r\n\r\n', b'srvr', _SSL_REQUEST,
+    questions = (b'GET /version HTTP/1.0\r\n\r\n', b'srvr', SSL_REQUEST,
                  _client_hello())
 
     def ask(question):
@@ -118,12 +119,12 @@ def _ask(host, port, clock, question):
             while len(data) < _LIMIT and (
                     data[:5] == b'HTTP/' or not recognise(data)):
                 data += stream.receive()
-                if question is _SSL_REQUEST:
+                if question is SSL_REQUEST:
                     break
     except (net.Fault, ConnectionError):
         # What was said before tells as much as there is to know.
         pass
-    if question is _SSL_REQUEST and data in (b'S', b'N'):
+    if question is SSL_REQUEST and data in (b'S', b'N'):
         return 'PostgreSQL'
     return recognise(data)
 

@@ -40,8 +40,8 @@ ENTRIES = [
           'Nothing accepts connections at the address of the database.',
           _STOPS + ' Octavia itself needs more than eight minutes to say so.',
           'Start the database server, or correct host and port in '
-          '[task_flow] persistence_connection; look for a firewall in '
-          'between.'),
+          '[task_flow] persistence_connection; look for a firewall, or for '
+          'a proxy without a live server, in between.'),
     Entry('persistence.timeout', 'FAILURE',
           'The database server does not answer in time.',
           'Workers wait without a limit for a server that accepts the '
@@ -74,6 +74,14 @@ ENTRIES = [
           'Raise max_connections of the server or MAX_USER_CONNECTIONS of '
           'the account; each worker process holds up to [database] '
           'max_pool_size + max_overflow connections.'),
+    Entry('persistence.member-down', 'WARNING',
+          'One of several hosts in persistence_connection cannot be used.',
+          'Workers find another host for now, after the time that the '
+          'driver needs to give this one up. With the next failure they '
+          'may not.',
+          'Start that server, or take it out of [task_flow] '
+          'persistence_connection; connect_timeout=2 in the URL makes the '
+          'driver give up sooner.'),
     Entry('persistence.not-writable', 'FAILURE',
           'The server answers, and does not accept writes.',
           _STOPS + ' A check that only connects does not notice.',

@@ -59,6 +59,7 @@ def check(settings: settings_.Settings, deadline: clock.Deadline
             raise findings.Blocked(
                 'config', 'persistence_connection names a database in memory')
         with base:
+            yield from _members(settings, base)
             yield from _ask(base)
     except net.Fault as fault:
         yield _finding(settings, fault.slug, fault.text,
@@ -73,6 +74,15 @@ def _finding(settings, slug, text, remedy, base):
         f'persistence.{slug}', text, remedy,
         host=base.host if base else None,
         **settings['persistence_connection'].where)
+
+
+def _members(settings, base):
+    """Yield the hosts of the URL that the driver passes over."""
+    for fault in base.down:
+        yield findings.finding(
+            'persistence.member-down',
+            f'{fault.text.rstrip(".")}; {base.host} is used in its place.',
+            host=fault.host, **settings['persistence_connection'].where)
 
 
 def _ask(base):
@@ -150,19 +160,35 @@ def _mysql_may_ignore(base):
 
 def _mysql_read_only(base, code):
     if code == 1047:
-        return _report(
-            base, 'not-writable',
-            f'{base.host} is a Galera node outside the primary component '
-            f'(error 1047).',
-            "Bring the node back into the cluster: SHOW STATUS LIKE "
-            "'wsrep_cluster_status' must say Primary; or point "
-            "persistence_connection to a node that is.")
+        return _galera(base)
     variable = 'tx_read_only' if code == 1792 else 'read_only'
     return _report(
         base, 'not-writable',
         f'{base.host} takes no writes: {variable} is on (error {code}). If '
         f'it is a replica, name its primary in persistence_connection '
         f'instead.', f'SET GLOBAL {variable} = 0;')
+
+
+def _galera(base):
+    """Say why a Galera node takes no statement, and what ends that."""
+    state = dict(base.rows("SHOW GLOBAL STATUS LIKE 'wsrep_cluster_status'")
+                 + base.rows("SHOW GLOBAL VARIABLES LIKE "
+                             "'wsrep_reject_queries'"))
+    if state.get('wsrep_reject_queries', 'NONE') != 'NONE':
+        return _report(
+            base, 'not-writable',
+            f'{base.host} is a Galera node that rejects all statements: '
+            f'wsrep_reject_queries is {state["wsrep_reject_queries"]} (error '
+            f'1047).', 'SET GLOBAL wsrep_reject_queries = NONE;')
+    return _report(
+        base, 'not-writable',
+        f'{base.host} is a Galera node outside the primary component: its '
+        f'wsrep_cluster_status is {state.get("wsrep_cluster_status")} (error '
+        f'1047).',
+        "Bring its cluster back, or name another node in "
+        "persistence_connection. If no other node is left that is Primary, "
+        "then on the one with the newest data: SET GLOBAL "
+        "wsrep_provider_options = 'pc.bootstrap=YES';")
 
 
 def _postgresql(base) -> Iterator[findings.Finding | str]:

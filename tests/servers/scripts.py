@@ -154,6 +154,13 @@ class Reset(Silent):
         client.close()
 
 
+class Close(Silent):
+    """Accepts, and closes the connection at once, as HAProxy may."""
+
+    def greet(self, client: socket.socket) -> None:
+        client.shutdown(socket.SHUT_RDWR)
+
+
 class Hangup(Silent):
     """Accepts, and closes the connection at the first byte it gets."""
 
