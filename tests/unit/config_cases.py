@@ -227,6 +227,9 @@ PRESENT = [
           'postgresql+psycopg2://o:pw@db/p?charset=utf8',
           'postgresql+psycopg://o:pw@db/p?ssl_ca=/x',
           'postgresql://o:pw@db/p?connect_timeout=never',
+          'mysql+pymysql://o:pw@db1,db2/p',
+          'mysql+pymysql://o:pw@/p?host=db1&host=db2',
+          'postgresql://o:pw@/p?host=db1&host=db2&port=5432',
           'postgresql://o:pw@db/p?sslmode=on')),
 
     Case('persistence-unset', '[task_flow]\njobboard_enabled = true§\n'
@@ -488,6 +491,9 @@ ABSENT = [
           'postgresql://o:pw@db/p', 'postgresql+psycopg2://o:pw@db/p',
           'postgresql+psycopg://o:pw@db/p?connect_timeout=5',
           'postgresql://o:pw@/p?host=/var/run/postgresql',
+          'postgresql://o:pw@/p?host=db1:5432&host=db2:5432',
+          'postgresql://o:pw@/p?host=db1,db2&port=5432,5432',
+          'postgresql://o:pw@db1,db2:5433/p',
           'postgresql+pg8000://o:pw@db/p')),
     Case('persistence-url', OFF + 'persistence_connection = nonsense\n'),
     Case('persistence-unset', '[task_flow]\njobboard_enabled = false\n'),

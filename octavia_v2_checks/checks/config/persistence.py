@@ -72,6 +72,7 @@ def _problems(url: dburl.URL):
                          and 0 < int(url.port) < 65536):
         yield ('has a port that is no number from 1 to 65535',
                'Write the port of the database server, or none.')
+    yield from _several_hosts(url)
     if not url.host and not (url.query.keys() & {
             'host', 'unix_socket', 'read_default_file', 'service',
             'hostaddr'}):
@@ -89,6 +90,22 @@ def _is_torn(url):
     return ('@' in place or '#' in place
             or any('@' in p and p.partition('=')[0] not in _ANY_PARAMETER
                    for p in query.split('&')))
+
+
+def _several_hosts(url):
+    pairs = urlparse.parse_qsl(url.tail.partition('?')[2])
+    hosts = [value for key, value in pairs if key == 'host']
+    if url.dialect == 'mysql' and (len(hosts) > 1
+                                   or ',' in (url.host or '')):
+        yield ('names several hosts, which a driver for MySQL takes for the '
+               'name of one',
+               'Write one host: the address of a proxy or a virtual address '
+               'in front of all of them.')
+    elif len(hosts) > 1 and 'port' in url.query:
+        yield ('names its hosts in two ways at once, which SQLAlchemy '
+               'refuses',
+               'Write each port behind its host, and no other: '
+               '?host=HOST1:5432&host=HOST2:5432')
 
 
 def _port_is_password(url):
