@@ -192,6 +192,7 @@ def _etcd(settings):
          'no use, and authentication must be off (etcdctl auth disable). '
          'Run an etcd for Octavia alone.',
          'Let only the controllers reach it. Or start every member with '
-         '--client-cert-auth and --trusted-ca-file=FILE, and name the '
+         '--client-cert-auth and --trusted-ca-file=FILE, with a server '
+         'certificate for serverAuth and clientAuth both, and name the '
          'certificate of the controllers in jobboard_etcd_ssl_options: '
          'use_ssl:True,ca_cert:FILE,cert_cert:FILE,cert_key:FILE'))

@@ -53,8 +53,10 @@ def _driver():
 
 def _by_hand(driver):
     """Post, claim, abandon, consume and trash."""
+    options = cfg.CONF.task_flow
     # Claims in ZooKeeper end with the session instead.
-    expires = 'zookeeper' not in cfg.CONF.task_flow.jobboard_backend_driver
+    expires = 'zookeeper' not in options.jobboard_backend_driver
+    seconds = options.jobboard_expiration_time
     with driver.persistence_driver.get_persistence() as persistence:
         with driver.job_board(persistence) as board:
             for end in (board.consume, board.trash):
@@ -65,8 +67,8 @@ def _by_hand(driver):
                 board.abandon(job, 'me')
                 board.claim(job, 'me')
                 if expires:
-                    job.extend_expiry(30)
-                    assert 0 < job.expires_in() <= 30
+                    job.extend_expiry(seconds)
+                    assert 0 < job.expires_in() <= seconds
                 end(job, 'me')
                 assert not list(board.iterjobs(ensure_fresh=True))
 

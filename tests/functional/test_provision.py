@@ -26,7 +26,9 @@ import pytest
 
 from tests import commands
 from tests import doors
+from tests import jobboards
 from tests import probing
+from tests.servers import etcd as etcd_server
 from tests.servers import process
 from tests.servers import redis as redis_server
 from tests.servers import zookeeper as zookeeper_server
@@ -308,3 +310,59 @@ def test_zookeeper(site, mariadb, is_closed):
             assert spot.work().returncode != 0
             zk_cli(server, spot.statements('ZooKeeper, in zkCli.sh'))
         spot.finish()
+
+
+@pytest.fixture
+def no_environment(monkeypatch):
+    jobboards.clear_environment(monkeypatch)
+
+
+def test_etcd(site, mariadb, no_environment):
+    with etcd_server.Etcd() as server:
+        spot = site('etcd', url(mariadb), f'jobboard_backend_port='
+                    f'{server.port}')
+        mysql(mariadb, spot)
+        assert spot.statements('etcd') == []
+        spot.finish()
+
+
+def test_etcd_with_client_certificates(site, mariadb, authority,
+                                       no_environment):
+    """They keep others out, and their names are of no use for a login."""
+    root, octavia = authority.client('root'), authority.client('octavia')
+    with etcd_server.Etcd(
+            tls=authority.server('provision-etcd', client_too=True),
+            ca=authority.cert, client_auth=True,
+            admin_certificate=root) as server:
+        port = f'jobboard_backend_port={server.port}'
+        base = url(mariadb)
+        keys = f'use_ssl:True,ca_cert:{authority.cert}'
+        stranger = site('etcd', base, port,
+                        f'jobboard_etcd_ssl_options={keys}')
+        mysql(mariadb, stranger)
+        spot = site(
+            'etcd', base, port, f'jobboard_etcd_ssl_options={keys},'
+            f'cert_cert:{octavia.cert},cert_key:{octavia.key}')
+        spot.finish()
+        stranger.config.write_text(stranger.text)
+        assert 'SSLError' in stranger.work().stderr
+        spot.config.write_text(spot.text)
+
+        def etcdctl(command):
+            process.run(
+                process.find('etcdctl'), f'--endpoints={server.url()}',
+                f'--cacert={authority.cert}', f'--cert={root.cert}',
+                f'--key={root.key}', *command.split())
+
+        for command in (
+                'user add root --no-password', 'user grant-role root root',
+                'user add octavia --no-password', 'role add octavia',
+                'role grant-permission octavia --prefix=true readwrite /',
+                'user grant-role octavia octavia', 'auth enable'):
+            etcdctl(command)
+        assert spot.work().returncode != 0
+        seen = doors.own(spot.config, '--only', 'jobboard')
+        assert seen.ids == {'jobboard.auth-unsupported'}
+        assert 'etcdctl auth disable' in spot.text
+        etcdctl('auth disable')
+        assert spot.work().returncode == 0
