@@ -176,8 +176,8 @@ def _decoded(text):
 
 
 def _host_port(place):
-    if place.startswith('[') and ']' in place:
-        host, _, rest = place[1:].partition(']')
+    if place.startswith('[') and place.rfind(']') > 1:
+        host, _, rest = place[1:].rpartition(']')
         return host, rest.removeprefix(':')
     host, _, port = place.partition(':')
     return host, port
