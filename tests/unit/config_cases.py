@@ -329,7 +329,8 @@ PRESENT = [
           'ssl:maybe', 'ssl:"True"', 'ssl:True,ssl_cert_reqs:None',
           'ssl:True,ssl_cert_reqs:CERT_REQUIRED',
           'ssl:True,ssl_keyfile:None,ssl_cert_reqs:required',
-          'ssl:True,ssl_keyfile:/etc/hostname', ':True')),
+          'ssl:True,ssl_keyfile:/etc/hostname', ':True',
+          'ssl:True,ssl_ca_certs:')),
     Case('dict-value', OFF + 'jobboard_redis_backend_ssl_options = ssl§\n'),
     Case('dict-value', SENTINEL
          + 'jobboard_redis_sentinel_ssl_options = ssl:nope§\n'),

@@ -190,6 +190,10 @@ def _contents(value, keys, entries):
                          f'Leave out {key}.')
         elif text:
             usable[key] = text
+        elif key in entries and key == _REDIS.ca:
+            yield _found('value', value,
+                         f'{key} is empty, and the client looks for a file '
+                         f'without a name', f'Leave out {key}.')
     yield from _verification(value, keys, entries)
     certificate, key = usable.get(keys.certificate), usable.get(keys.key)
     both_given = keys.certificate in entries and keys.key in entries
