@@ -283,8 +283,9 @@ def test_a_proxy_that_wants_a_login(probe, etcd, secure, tls, monkeypatch,
 @pytest.mark.parametrize('url, slug', [
     ('http://127.0.0.1:1', 'refused'),
     ('http://no-such-host.invalid:3128', 'unresolvable'),
-    ('http://:3128', 'undetermined'), ('socks5://127.0.0.1:1',
-                                       'undetermined')])
+    ('http://:3128', 'undetermined'), ('http://a:b', 'undetermined'),
+    ('http://user:\u20ac@127.0.0.1:1', 'undetermined'),
+    ('socks5://127.0.0.1:1', 'undetermined')])
 def test_a_proxy_that_is_none(probe, etcd, monkeypatch, url, slug):
     monkeypatch.setenv('http_proxy', url)
     found = probe(etcd)

@@ -18,6 +18,7 @@ import re
 import shlex
 import signal
 import socket
+import struct
 import threading
 
 from packaging import requirements
@@ -196,6 +197,9 @@ def test_an_http_server(probe):
     assert 'an HTTP server answers' in found.message
 
 
+#: How a session begins.
+GRANTED = struct.pack('>iiiqi', 37, 0, 5000, 1, 16) + bytes(17)
+
 SRVR = b'Zookeeper version: 3.8.0, built on 2022\nMode: standalone\n'
 
 
@@ -230,9 +234,9 @@ def test_faults(probe, tls, script, plain, encrypted, with_tls):
 class Half(scripts.Silent):
     """Answers the words of a healthy server, and a session with *data*."""
 
-    def __init__(self, data):
+    def __init__(self, data, host='127.0.0.1'):
         self.data = data
-        super().__init__()
+        super().__init__(host)
 
     def answer(self, client, data):
         if data in (b'srvr', b'envi'):
@@ -251,11 +255,24 @@ class Half(scripts.Silent):
     (b'HTTP/1.1 400 Bad Request\r\n\r\n', 'wrong-protocol'),
     (b'\xff\xff\xff\xff', 'wrong-protocol'),
     (bytes((0, 0, 0, 37)) + bytes(37), 'refused'),
+    (GRANTED + struct.pack('>iiqi', 16, 1, 0, -5), 'undetermined'),
+    (GRANTED + struct.pack('>iiqi', 16, 1, 0, -124), 'auth-unsupported'),
 ])
 def test_faults_of_the_session(probe, data, slug):
     with Half(data) as server:
         found = probe([server.host], server.port, deadline=6, timeout=1)
         assert probing.only(found, f'jobboard.{slug}').host == peer(server)
+
+
+def test_a_session_with_the_next_member(probe):
+    with Half(None, '127.0.0.1') as first:
+        second = zookeeper_server.ZooKeeper()
+        second.members[0].host = '127.0.0.2'
+        second.members[0].port = first.port
+        with second:
+            found = probe([first.host, second.host], first.port)
+    # Only the session with the second can tell of permissions.
+    probing.only(found, 'jobboard.split-ensemble')
 
 
 def test_two_of_three_silent(probe):
