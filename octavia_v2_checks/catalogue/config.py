@@ -221,4 +221,9 @@ ENTRIES = [
         'An option needs a newer Octavia.',
         'The older release ignores it without a word.',
         'Delete the line until the upgrade, or upgrade Octavia.'),
+    Entry(
+        'config.undetermined', 'FAILURE',
+        'The configuration could not be judged.',
+        'A rule itself failed, so nothing is known about what it looks for.',
+        'Report it, with what octavia-v2-checks --debug prints.'),
 ]

@@ -186,7 +186,7 @@ def test_own_sample_loads_back(tmp_path):
     ('jobboard_backend_port', '0'), ('jobboard_backend_port', '65536'),
     ('jobboard_expiration_time', '0'), ('jobboard_expiration_time', '-30'),
     ('jobboard_redis_backend_db', '-1'), ('jobboard_etcd_timeout', '0'),
-    ('jobboard_backend_namespace', 'a/b'),
+    ('jobboard_backend_namespace', ''),
     ('persistence_connection', 'octavia:secret@db'),
     ('jobboard_backend_driver', 'redis'),
     ('jobboard_redis_backend_ssl_options', 'ca_certs:/ca.pem'),

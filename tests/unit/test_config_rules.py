@@ -67,7 +67,9 @@ def test_absent(tmp_path, monkeypatch, case):
 
 
 def test_every_id_is_there_and_not_there():
-    ids = {id_.removeprefix('config.') for id_ in catalogue.area('config')}
+    # A rule that fails itself is a matter of the engine's tests.
+    ids = {id_.removeprefix('config.') for id_ in catalogue.area('config')
+           } - {'undetermined'}
     assert {c.id for c in config_cases.PRESENT} == ids
     assert {c.id for c in config_cases.ABSENT} == ids
 

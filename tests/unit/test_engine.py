@@ -17,6 +17,7 @@ import time
 
 import pytest
 
+from octavia_v2_checks import catalogue
 from octavia_v2_checks import clock
 from octavia_v2_checks import engine
 from octavia_v2_checks import findings
@@ -216,3 +217,21 @@ def test_a_clock_knows_what_is_spent():
     deadline = clock.Deadline(10, 3)
     assert 2 < deadline.probe().left() <= 3
     assert clock.Deadline(10, 30).probe().left() <= 10
+
+
+def test_every_check_can_be_undetermined():
+    """Any of them can crash or come late, so each has an entry for it."""
+    for id_ in catalogue.CHECKS:
+        assert catalogue.entry(f'{id_}.undetermined').severity == 'FAILURE'
+
+
+def test_a_rule_that_crashes(empty, monkeypatch):
+    from octavia_v2_checks.checks import config
+
+    def broken(view):
+        raise RuntimeError('top-secret-text')
+
+    monkeypatch.setattr(config, 'RULES', [broken])
+    rows, _ = run(empty, {'config': config.check})
+    assert [f.id for f in rows['config'].findings] == ['config.undetermined']
+    assert 'top-secret-text' not in rows['config'].details
