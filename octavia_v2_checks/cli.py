@@ -53,7 +53,7 @@ class _SecretFree(logging.Formatter):
     given, passwords among them.
     """
 
-    def formatException(self, ei):
+    def formatException(self, ei):  # noqa: N802
         lines: list[str] = []
         exc = ei[1]
         while exc:

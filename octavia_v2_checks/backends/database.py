@@ -354,8 +354,8 @@ class Database:
         """Return the fault of a port that belongs to something else."""
         if len(self._places) != 1:
             return None
-        name = sniff.identify(*self._places[0], clocks.Clock(
-            min(sniff.SECOND_LOOK, self._deadline.left())))
+        name = sniff.identify(
+            *self._places[0], sniff.second_look(self._deadline))
         wanted = errors.PRODUCTS[self.kind]
         if name in (None, wanted):
             return None

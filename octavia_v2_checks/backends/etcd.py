@@ -130,7 +130,7 @@ class Etcd:
         """
         server, _ = self.connect()
         yield board_etcd.EtcdBoard(server, self._settings.get(
-            'jobboard_backend_namespace'))
+            'jobboard_backend_namespace'), self._url())
 
     def _state(self, board):
         status = board.status()
@@ -302,8 +302,7 @@ class Etcd:
                 or 'ALERT' in (fault.detail or ''))):
             return None
         host, port = self._place()
-        name = sniff.identify(host, port, clocks.Clock(
-            min(sniff.SECOND_LOOK, self._deadline.left())))
+        name = sniff.identify(host, port, sniff.second_look(self._deadline))
         if not name or name == ('TLS' if way.tls else 'etcd'):
             return None
         if name == 'etcd':

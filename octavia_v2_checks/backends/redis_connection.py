@@ -305,5 +305,4 @@ class Connection:
         return redis_errors.stranger(name, self.peer, self.access)
 
     def _identify(self):
-        return sniff.identify(*self._place, clocks.Clock(
-            min(sniff.SECOND_LOOK, self._deadline.left())))
+        return sniff.identify(*self._place, sniff.second_look(self._deadline))

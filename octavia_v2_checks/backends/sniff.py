@@ -50,7 +50,7 @@ DRIVERS = {'Redis': 'redis_taskflow_driver',
            'etcd': 'etcd_taskflow_driver'}
 
 #: Seconds for a second look at a server that has had its time once.
-SECOND_LOOK = 2.0
+_SECOND_LOOK = 2.0
 
 _LIMIT = 16384
 
@@ -60,6 +60,14 @@ SSL_REQUEST = b'\0\0\0\x08\x04\xd2\x16\x2f'
 
 #: Seconds to wait for a better name, after the first.
 _AFTERTHOUGHT = 0.5
+
+
+def second_look(deadline: clocks.Clock) -> clocks.Clock:
+    """Return the clock for :func:`identify`, after a failure.
+
+    Half of what is left at most: the failure has to be told in time.
+    """
+    return clocks.Clock(min(_SECOND_LOOK, deadline.left() / 2))
 
 
 def recognise(data: bytes) -> str | None:

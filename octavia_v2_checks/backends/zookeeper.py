@@ -293,8 +293,7 @@ class ZooKeeper:
                       or 'ALERT' in (fault.detail or '')):
             return None
         name = sniff.recognise(data) or sniff.identify(
-            member.host, member.port, clocks.Clock(
-                min(sniff.SECOND_LOOK, self._deadline.left())))
+            member.host, member.port, sniff.second_look(self._deadline))
         if name == ('TLS' if tls else 'ZooKeeper') or not name:
             return None
         if name == 'ZooKeeper':
