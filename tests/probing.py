@@ -17,9 +17,9 @@ import itertools
 
 from octavia_v2_checks import clock
 from octavia_v2_checks import settings
-from octavia_v2_checks.findings import Blocked
+from octavia_v2_checks.findings import Blocked as Blocked
 from octavia_v2_checks.findings import Finding
-from octavia_v2_checks.findings import NotApplicable
+from octavia_v2_checks.findings import NotApplicable as NotApplicable
 
 #: ASCII only: PyMySQL sends passwords in latin-1, so others never work.
 PASSWORD = 'k@n:a/r%y$\'"#'
@@ -55,7 +55,3 @@ def only(found: list[Finding], id_: str) -> Finding:
     """The single finding, which must have this id."""
     assert ids(found) == [id_], found
     return found[0]
-
-
-__all__ = ['Blocked', 'NotApplicable', 'PASSWORD', 'ids', 'name', 'only',
-           'probe']

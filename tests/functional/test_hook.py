@@ -23,7 +23,7 @@ from tests import commands
 from tests import doors
 from tests.servers import scripts
 
-OUR_TITLES = [t for t in doors.TITLES]
+OUR_TITLES = list(doors.TITLES)
 
 
 def titles(done):
@@ -169,7 +169,8 @@ def test_a_stock_row_that_raises(config):
         'upgrade_command=status.Checks(), argv=["--config-file", '
         'sys.argv[1], "upgrade", "check", "--json"]))', config)
     document = json.loads(done.stdout)
-    assert [r['check'] for r in document['checks']] == OUR_TITLES + ['Policy']
+    assert [r['check'] for r in document['checks']] == [
+        *OUR_TITLES, 'Policy']
     assert document['checks'][-1]['result'] == 2
     assert 'NoSuchOptError' in document['checks'][-1]['details']
     assert done.returncode == 2

@@ -327,7 +327,7 @@ def test_tables_of_another_owner(postgres, write_config):
     spot.sql(f'GRANT ALL ON ALL TABLES IN SCHEMA public TO {other}')
     spot.sql(f'GRANT CREATE ON SCHEMA public TO {other}')
     spot.url = postgres.url(other, 'pg-secret', spot.database)
-    behind, rights = spot.probe()
+    _, rights = spot.probe()
     assert rights.id == 'migration.upgrade-privileges'
     for statement in rights.remedy.split(';'):
         if statement.strip():

@@ -214,8 +214,9 @@ def test_global_configuration_is_never_touched():
 
 
 def test_no_module_of_ours_uses_the_global_configuration():
-    import octavia_v2_checks
     import pathlib
+
+    import octavia_v2_checks
     for path in pathlib.Path(inspect.getfile(octavia_v2_checks)
                              ).parent.rglob('*.py'):
         for node in ast.walk(ast.parse(path.read_text())):
