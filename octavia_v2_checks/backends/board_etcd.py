@@ -39,10 +39,12 @@ class EtcdBoard:
 
     :param server: the way to it
     :param namespace: the jobboard's
+    :param url: how etcdctl finds the server
     """
 
-    def __init__(self, server: gateway.Gateway, namespace: str):
+    def __init__(self, server: gateway.Gateway, namespace: str, url: str):
         self._server = server
+        self._delete = f'etcdctl --endpoints={url} del --prefix '
         self._jobs = f'{_JOBS}/{namespace}/job'
         self._trash = f'{_TRASH}/{namespace}/'
         self._asked = 0
@@ -64,12 +66,12 @@ class EtcdBoard:
     def removal(self, keys: list[str]) -> str:
         """Return the commands that take jobs off the board."""
         return '; '.join(
-            'etcdctl del --prefix ' + shlex.quote(f'{self._jobs}{key}.')
+            self._delete + shlex.quote(f'{self._jobs}{key}.')
             for key in keys)
 
     def emptying(self) -> str:
         """Return the commands that empty the trash."""
-        return 'etcdctl del --prefix ' + shlex.quote(self._trash)
+        return self._delete + shlex.quote(self._trash)
 
     def pages(self) -> Iterator[list[board.Job]]:
         """Yield all jobs, some at a time."""

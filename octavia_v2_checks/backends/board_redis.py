@@ -23,7 +23,7 @@ from octavia_v2_checks.backends.redis_connection import Connection
 
 _PAGE = 100
 
-_ASKED = 3
+_ASKED = 4
 
 
 class RedisBoard:
@@ -145,17 +145,22 @@ class RedisBoard:
         for uuid in uuids:
             owned = self._key(uuid, 'owned')
             questions += [('GET', owned), ('PTTL', owned),
-                          ('EXISTS', self._key(uuid, 'last_modified'))]
+                          ('EXISTS', self._key(uuid, 'last_modified')),
+                          ('HEXISTS', self._key('listings'), uuid)]
         self._connection.renew()
         answers = [self._checked(answer, str(question[0]))
                    for question, answer in zip(
                        questions, self._connection.pipeline(questions),
                        strict=True)]
-        return [self._job(uuid, data, *answers[n * _ASKED:(n + 1) * _ASKED])
+        jobs = (self._job(uuid, data, *answers[n * _ASKED:(n + 1) * _ASKED])
                 for n, (uuid, data) in enumerate(
-                    zip(uuids, entries.values(), strict=True))]
+                    zip(uuids, entries.values(), strict=True)))
+        return [job for job in jobs if job]
 
-    def _job(self, uuid, data, owner, left, touched):
+    def _job(self, uuid, data, owner, left, touched, there):
+        if not there:
+            # It ended between the two questions; its claim went with it.
+            return None
         if not isinstance(owner, bytes):
             return msgpack.job(uuid, data, lapsed=bool(touched))
         expires = left / 1000 if isinstance(left, int) and left >= 0 else None

@@ -142,6 +142,8 @@ class Gateway:
         asked = _prefix(prefix) | {'limit': size, 'keys_only': keys_only}
         while True:
             said = self._post('kv/range', asked)
+            # All of it as it was when the first part was read.
+            asked.setdefault('revision', said['header'].get('revision'))
             pairs = said.get('kvs') or []
             yield self._pairs(pairs)
             if not pairs or not said.get('more'):

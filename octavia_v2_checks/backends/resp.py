@@ -32,7 +32,8 @@ from octavia_v2_checks.backends import net
 READS = frozenset({
     'HELLO', 'AUTH', 'SELECT', 'PING', 'INFO', 'CONFIG GET', 'WATCH',
     'MULTI', 'EXEC', 'DISCARD', 'SENTINEL MASTERS', 'SENTINEL CKQUORUM',
-    'HLEN', 'HSCAN', 'HGETALL', 'GET', 'PTTL', 'EXISTS'})
+    'HLEN', 'HSCAN', 'HGETALL', 'HEXISTS', 'GET', 'PTTL',
+    'EXISTS'})
 
 #: Bytes of one reply. The largest real ones, INFO and SENTINEL MASTERS, have
 #: some ten thousand.

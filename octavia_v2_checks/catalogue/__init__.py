@@ -27,6 +27,7 @@ CHECKS = {
     'persistence': 'AmphoraV2 persistence database',
     'migration': 'AmphoraV2 persistence migration level',
     'jobboard': 'AmphoraV2 jobboard',
+    'inflight': 'AmphoraV2 work in flight',
 }
 
 

@@ -1,0 +1,178 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What TaskFlow has written into the persistence database.
+
+Of the arguments with which a flow is to be built, only their number and
+their names are read, never their values.
+"""
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+import json
+from typing import NamedTuple
+
+from octavia_v2_checks.backends import database
+from octavia_v2_checks.backends import database_errors as errors
+
+_PAGE = 2000
+_BATCH = 500
+
+_ENDED = "('SUCCESS', 'FAILURE', 'REVERTED')"
+_UNFINISHED = f'(state IS NULL OR state NOT IN {_ENDED})'
+
+#: Name of the factory, number of arguments, and names of arguments.
+_FACTORY = {
+    'mysql': (
+        "CASE WHEN JSON_VALID(meta) THEN JSON_UNQUOTE(JSON_EXTRACT("
+        "meta, '$.factory.name')) END, "
+        "CASE WHEN JSON_VALID(meta) THEN JSON_LENGTH("
+        "meta, '$.factory.args') END, "
+        "CASE WHEN JSON_VALID(meta) THEN JSON_KEYS("
+        "meta, '$.factory.kwargs') END"),
+    'postgresql': (
+        "meta #>> '{factory,name}', "
+        "CASE json_typeof(meta #> '{factory,args}') WHEN 'array' THEN "
+        "json_array_length(meta #> '{factory,args}') END, "
+        "CASE json_typeof(meta #> '{factory,kwargs}') WHEN 'object' THEN "
+        "(SELECT json_agg(k)::text FROM json_object_keys("
+        "meta #> '{factory,kwargs}') k) END"),
+    'sqlite': (
+        "CASE WHEN json_valid(meta) THEN json_extract("
+        "meta, '$.factory.name') END, "
+        "CASE WHEN json_valid(meta) THEN json_array_length("
+        "meta, '$.factory.args') END, "
+        "CASE WHEN json_valid(meta) THEN (SELECT json_group_array(key) "
+        "FROM json_each(meta, '$.factory.kwargs')) END"),
+}
+
+_SIZE = {
+    'mysql': "SELECT SUM(DATA_LENGTH + INDEX_LENGTH) FROM "
+             "information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND "
+             "TABLE_NAME IN ('logbooks', 'flowdetails', 'atomdetails')",
+    'postgresql': "SELECT pg_total_relation_size('logbooks') + "
+                  "pg_total_relation_size('flowdetails') + "
+                  "pg_total_relation_size('atomdetails')",
+    'sqlite': 'SELECT page_count * page_size FROM pragma_page_count(), '
+              'pragma_page_size()',
+}
+
+_NO_TABLE = frozenset({errors.MYSQL_NO_TABLE, '42P01',
+                       'OperationalError'})
+
+#: Removes what has ended; what is below a logbook goes with it.
+DELETE_ENDED = ('DELETE FROM logbooks WHERE uuid IN (SELECT parent_uuid FROM '
+                f'flowdetails WHERE state IN {_ENDED});')
+
+
+class Call(NamedTuple):
+    """How a flow is to be built.
+
+    :ivar factory: import path, None where none is stored
+    :ivar positional: number of arguments without a name
+    :ivar names: of the others
+    """
+
+    factory: str | None
+    positional: int
+    names: tuple[str, ...]
+
+
+class Flow(NamedTuple):
+    """A flow that has not ended.
+
+    :ivar book: uuid of its logbook
+    :ivar state: None until a worker begins with it
+    """
+
+    uuid: str
+    book: str
+    name: str
+    state: str | None
+    call: Call
+
+
+class Logbooks:
+    """The tables of TaskFlow in one database.
+
+    Every method raises :class:`database.QueryError` and
+    :class:`net.Fault`.
+
+    :param base: connected
+    """
+
+    def __init__(self, base: database.Database):
+        self._base = base
+
+    def unfinished(self) -> Iterator[list[Flow]]:
+        """Yield the flows that have not ended, some at a time."""
+        # TaskFlow does not let SQLite delete the flows of a logbook with it.
+        kept = (' AND parent_uuid IN (SELECT uuid FROM logbooks)'
+                if self._base.kind == 'sqlite' else '')
+        last = ''
+        while True:
+            rows = self._base.rows(
+                f'SELECT uuid, parent_uuid, name, state, '
+                f'{_FACTORY[self._base.kind]} FROM flowdetails WHERE '
+                f'uuid > %s AND {_UNFINISHED}{kept} ORDER BY uuid LIMIT '
+                f'{_PAGE}',
+                last)
+            if rows:
+                yield [Flow(uuid, book, name or 'unnamed', state,
+                            Call(factory, count or 0, _names(names)))
+                       for uuid, book, name, state, factory, count, names
+                       in rows]
+            if len(rows) < _PAGE:
+                return
+            last = rows[-1][0]
+
+    def existing(self, books: Iterable[str]) -> set[str]:
+        """Return those of some logbooks that are there, with a flow."""
+        found: set[str] = set()
+        wanted = list(books)
+        for start in range(0, len(wanted), _BATCH):
+            batch = wanted[start:start + _BATCH]
+            marks = ', '.join(['%s'] * len(batch))
+            found |= {row[0] for row in self._base.rows(
+                f'SELECT uuid FROM logbooks b WHERE uuid IN ({marks}) AND '
+                f'EXISTS (SELECT 1 FROM flowdetails f WHERE '
+                f'f.parent_uuid = b.uuid)', *batch)}
+        return found
+
+    def ended(self) -> tuple[int, str | None]:
+        """Return how many flows have ended, and the logbook of the oldest."""
+        count, = self._base.rows(
+            f'SELECT COUNT(*) FROM flowdetails WHERE state IN {_ENDED}')[0]
+        oldest = self._base.rows(
+            f'SELECT parent_uuid FROM flowdetails WHERE state IN {_ENDED} '
+            f'ORDER BY updated_at LIMIT 1')
+        return count, oldest[0][0] if oldest else None
+
+    def size(self) -> int:
+        """Return how many bytes the tables take."""
+        return int(self._base.rows(_SIZE[self._base.kind])[0][0] or 0)
+
+
+def is_missing_table(error: database.QueryError) -> bool:
+    """Whether the tables are not there, rather than not to be read.
+
+    SQLite has no number for it, and little else that can go wrong.
+    """
+    return error.code in _NO_TABLE
+
+
+def _names(text):
+    try:
+        names = json.loads(text) if text else ()
+    except ValueError:
+        return ()
+    return tuple(sorted(str(n) for n in names))

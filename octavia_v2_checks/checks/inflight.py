@@ -1,0 +1,398 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Can the new release finish what the old one began?
+
+The board and the persistence database are two servers, read one after the
+other while workers go on. A job is posted after its flow is saved, and taken
+off before its flow is deleted; so the flows are read first, then the board.
+What then does not match is looked at a second time.
+"""
+
+import collections
+from collections.abc import Iterable
+from collections.abc import Iterator
+import dataclasses
+import time
+
+from octavia_v2_checks import clock
+from octavia_v2_checks import findings
+from octavia_v2_checks import flows
+from octavia_v2_checks import settings as settings_
+from octavia_v2_checks import versions
+from octavia_v2_checks.backends import board as boards
+from octavia_v2_checks.backends import database
+from octavia_v2_checks.backends import logbooks
+from octavia_v2_checks.checks import work
+
+#: Seconds between two looks.
+_PAUSE = 1.0
+
+#: Part of the deadline that stays for what follows the first listing, and
+#: the second.
+_RESERVE = 0.4
+_LAST = 0.1
+
+_OPTION = 'task_flow.jobboard_save_logbook'
+
+
+def check(settings: settings_.Settings, deadline: clock.Deadline
+          ) -> Iterable[findings.Finding | str]:
+    """Yield what lies on the board, and what will not survive an upgrade.
+
+    :raises findings.NotApplicable: without jobboard or amphora provider
+    :raises findings.Blocked: if the board or the database cannot be read
+    """
+    settings.require_jobboard()
+    with work.asking('persistence'):
+        base = database.Database(settings.get('persistence_connection'),
+                                 deadline)
+        if base.is_memory:
+            raise findings.Blocked(
+                'config', 'persistence_connection names a database in memory')
+        with base:
+            books = logbooks.Logbooks(base)
+            stored = _Stored(books)
+            with work.open_board(settings, deadline) as board:
+                look = _Look(settings, deadline, books, stored, board)
+                yield from look.findings()
+
+
+def _key(book: str) -> bytes:
+    """Return a uuid in 16 bytes: there may be a hundred thousand."""
+    try:
+        key = bytes.fromhex(book.replace('-', ''))
+    except ValueError:
+        key = b''
+    return key if len(key) == 16 else book.encode()
+
+
+def _text(key: bytes) -> str:
+    if len(key) != 16:
+        return key.decode()
+    text = key.hex()
+    return '-'.join((text[:8], text[8:12], text[12:16], text[16:20],
+                     text[20:]))
+
+
+class _Stored:
+    """The unfinished flows of the persistence database.
+
+    :ivar flows: key of the logbook -> number of the call, negative where no
+        worker has begun
+    :ivar calls: how flows are to be built, each kind once
+    """
+
+    def __init__(self, books: logbooks.Logbooks):
+        numbers: dict[logbooks.Call, int] = {}
+        self.flows: dict[bytes, int] = {}
+        for page in books.unfinished():
+            for flow in page:
+                number = numbers.setdefault(flow.call, len(numbers) + 1)
+                self.flows[_key(flow.book)] = (
+                    number if flow.state else -number)
+        self.calls = list(numbers)
+
+    def call(self, number: int) -> logbooks.Call:
+        """Return the call that a value of ``flows`` stands for."""
+        return self.calls[abs(number) - 1]
+
+
+@dataclasses.dataclass
+class _Group:
+    """Jobs of a kind: all are counted, some are kept."""
+
+    count: int = 0
+    jobs: list[boards.Job] = dataclasses.field(default_factory=list)
+
+    def add(self, job: boards.Job) -> None:
+        """Count a job."""
+        self.count += 1
+        if len(self.jobs) < work.SHOWN:
+            self.jobs.append(job)
+
+    @property
+    def names(self) -> str:
+        """Some of them, for a reader."""
+        return work.some(map(work.named, self.jobs), self.count)
+
+
+class _Look:
+    """One board, and what the database says of it."""
+
+    def __init__(self, settings: settings_.Settings,
+                 deadline: clock.Deadline, books: logbooks.Logbooks,
+                 stored: _Stored, board: boards.Board):
+        self.settings = settings
+        self.deadline = deadline
+        self.books = books
+        self.stored = stored
+        self.board = board
+        self.waiting, self.claimed, self.orphaned = (
+            _Group(), _Group(), _Group())
+        self.owners: collections.Counter[str] = collections.Counter()
+        self.unreadable: list[str] = []
+        #: Jobs without a logbook, by their key.
+        self.strangers: dict[str, boards.Job] = {}
+        #: Logbooks without a job.
+        self.lonely = set(stored.flows)
+        self.problems = [self._problem(call) for call in stored.calls]
+        self.unresolvable: dict[int, _Group] = collections.defaultdict(_Group)
+        #: Jobs whose flow says of no function how it is to be built: the
+        #: poster writes it down after the flow, and before the job.
+        self.blank: dict[bytes, boards.Job] = {}
+        self.read = 0
+        #: Whether all of the board was read, and then once more.
+        self.complete = self.twice = True
+
+    def _problem(self, call):
+        if not call.factory or not versions.installed(flows.PACKAGE):
+            return None
+        return flows.problem(call.factory, call.positional, call.names)
+
+    def findings(self) -> Iterator[findings.Finding | str]:
+        """Yield everything."""
+        for page in self.board.pages():
+            self.read += len(page)
+            for job in page:
+                self._sort(job)
+            self._look_up(page)
+            if self.deadline.left() < _RESERVE * self.deadline.seconds:
+                self.complete = False
+                break
+        if self.complete:
+            self._second_look()
+        count = self.read if self.complete else self.board.count()
+        yield from self._missing(count)
+        yield from self._mismatches()
+        yield from self._unresolvable()
+        yield from self._states()
+        yield from self._leftovers()
+        yield f'{work.number(count, "job")} on the board {self.board.place}.'
+
+    def _sort(self, job):
+        if job.name is None:
+            self.unreadable.append(job.key)
+        number = self.stored.flows.get(_key(job.book)) if job.book else None
+        if job.owner:
+            self.claimed.add(job)
+            self.owners[job.owner] += 1
+        elif job.lapsed or (number or 0) > 0:
+            self.orphaned.add(job)
+        else:
+            self.waiting.add(job)
+        if number is not None:
+            self.lonely.discard(_key(job.book))
+            if self.stored.call(number).factory is None:
+                self.blank[_key(job.book)] = job
+            elif self.problems[abs(number) - 1]:
+                self.unresolvable[abs(number)].add(job)
+
+    def _look_up(self, page):
+        """Find the jobs without a logbook among those without a flow."""
+        without = {j.book: j for j in page if j.name is not None
+                   and (not j.book or _key(j.book) not in self.stored.flows)}
+        with work.asking('persistence'):
+            there = self.books.existing(b for b in without if b)
+        for book, job in without.items():
+            if book not in there:
+                self.strangers[job.key] = job
+
+    def _second_look(self):
+        """Keep of the mismatches what is still one a moment later."""
+        if not self.strangers and not self.lonely and not self.blank:
+            return
+        time.sleep(min(_PAUSE, self.deadline.left() / 4))
+        present = set()
+        for page in self.board.pages():
+            for job in page:
+                present.add(job.key)
+                self.lonely.discard(_key(job.book or ''))
+            if self.deadline.left() < _LAST * self.deadline.seconds:
+                self.twice = False
+                return
+        with work.asking('persistence'):
+            there = self.books.existing(
+                j.book for j in self.strangers.values() if j.book)
+            # A job that ended just now takes its flow along.
+            time.sleep(min(_PAUSE / 4, self.deadline.left() / 4))
+            blank, lonely = {}, set()
+            for flows_ in self.books.unfinished():
+                for flow in flows_:
+                    key = _key(flow.book)
+                    if key in self.lonely:
+                        lonely.add(key)
+                    if key in self.blank and flow.call.factory is None:
+                        blank[key] = self.blank[key]
+            self.lonely, self.blank = lonely, blank
+        self.strangers = {
+            key: job for key, job in self.strangers.items()
+            if key in present and job.book not in there}
+
+    def _report(self, slug, text, remedy=None, **where):
+        return findings.finding(f'inflight.{slug}', text, remedy, **where)
+
+    def _missing(self, count):
+        """Yield what could not be found out."""
+        if self.unreadable:
+            yield self._report(
+                'undetermined',
+                f'{work.number(len(self.unreadable), "entry", "entries")} '
+                f'of the board {self.board.place} cannot be decoded: '
+                f'{work.some(self.unreadable, len(self.unreadable))}. A '
+                f'worker deletes or ignores such an entry.',
+                self.board.removal(self.unreadable[:work.SHOWN]))
+        if not self.complete:
+            yield self._report(
+                'undetermined',
+                f'The board {self.board.place} has {count} jobs, and there '
+                f'was time to look at {min(self.read, count)} of them only, '
+                f'within the deadline of {self.deadline.seconds:g} s.')
+        if not self.twice:
+            yield self._report(
+                'undetermined',
+                f'On the board {self.board.place}, '
+                f'{work.number(len(self.strangers), "job")} without a '
+                f'logbook and {work.number(len(self.lonely), "flow")} '
+                f'without a job were seen, and there was no time to look '
+                f'again within the deadline of {self.deadline.seconds:g} s.')
+        unknown = [c.factory for n, c in enumerate(self.stored.calls)
+                   if c.factory and not self.problems[n]]
+        if unknown and versions.installed(flows.PACKAGE) is None:
+            yield self._report(
+                'undetermined',
+                f'Octavia is not installed beside this program, so nobody '
+                f'knows whether it can build the unfinished flows: '
+                f'{work.some(sorted(set(unknown)), len(set(unknown)))}.',
+                'Run the check in the environment of the new release.')
+
+    def _mismatches(self):
+        if not self.complete or not self.twice:
+            return
+        if self.strangers:
+            jobs = list(self.strangers.values())
+            keys = [j.key for j in jobs]
+            freed = next((j.load_balancer for j in jobs
+                          if j.load_balancer), None)
+            remedy = (
+                'Restore the persistence database that belongs to the '
+                'board, before a worker starts. If there is none, take the '
+                'jobs off the board. '
+                + self.board.removal(keys[:work.SHOWN]))
+            if freed:
+                remedy += '. And free their load balancers: ' + (
+                    work.freeing(freed))
+            yield self._report(
+                'job-without-logbook',
+                f'{work.number(len(jobs), "job")} on the board '
+                f'{self.board.place} without a logbook in the persistence '
+                f'database: '
+                f'{work.some(map(work.named, jobs), len(jobs))}.', remedy)
+        if self.lonely:
+            keys = sorted(_text(k) for k in self.lonely)
+            shown = keys[:work.SHOWN]
+            quoted = ', '.join(f"'{k}'" for k in shown)
+            yield self._report(
+                'flow-without-job',
+                f'{work.number(len(keys), "unfinished flow")} without a job '
+                f'on the board {self.board.place}; the logbooks are '
+                f'{work.some(keys, len(keys))}.',
+                f'In the persistence database: DELETE FROM logbooks WHERE '
+                f'uuid IN ({quoted}); The check resources names their load '
+                f'balancers, and how to free them.')
+
+    def _unresolvable(self):
+        if self.blank:
+            shown = work.some(map(work.named, self.blank.values()),
+                              len(self.blank))
+            yield self._report(
+                'flow-unresolvable',
+                f'{work.number(len(self.blank), "job")} cannot be taken up: '
+                f'the flow says of no function how it is to be built: '
+                f'{shown}.',
+                self.board.removal(
+                    [j.key for j in self.blank.values()][:work.SHOWN]))
+        for number, group in sorted(self.unresolvable.items()):
+            call = self.stored.call(number)
+            problem = self.problems[number - 1]
+            able = flows.able(call.factory or '', call.positional, call.names)
+            remedy = None
+            if able:
+                remedy = (
+                    f'Start no worker of the new release yet. Let '
+                    f'octavia-worker of a release that can build it '
+                    f'(Octavia {", ".join(able)}) finish the jobs.')
+            yield self._report(
+                'flow-unresolvable',
+                f'{work.number(group.count, "job")} cannot be taken up: '
+                f'{call.factory} is to be called with '
+                f'{work.number(call.positional, "positional argument")}'
+                + (f' and {", ".join(call.names)}' if call.names else '')
+                + f', but {problem}: {group.names}.', remedy)
+
+    def _states(self):
+        place = self.board.place
+        if self.waiting.count:
+            yield self._report(
+                'jobs-waiting', f'{work.number(self.waiting.count, "job")} '
+                f'on the board {place} that no worker has taken yet: '
+                f'{self.waiting.names}.')
+        if self.claimed.count:
+            owners = [f'{owner} ({count})'
+                      for owner, count in self.owners.most_common()]
+            ends = [j.expires for j in self.claimed.jobs
+                    if j.expires is not None]
+            until = (f' The claims shown end in up to {max(ends):.0f} s '
+                     f'unless they are renewed.' if ends else '')
+            yield self._report(
+                'jobs-claimed', f'{work.number(self.claimed.count, "job")} '
+                f'on the board {place} in the hands of '
+                f'{work.some(owners, len(owners))}: '
+                f'{self.claimed.names}.{until}{self._workers()}')
+        if self.orphaned.count:
+            yield self._report(
+                'jobs-orphaned', f'{work.number(self.orphaned.count, "job")} '
+                f'on the board {place} that a worker began and no worker '
+                f'holds: {self.orphaned.names}.{self._workers()}')
+
+    def _workers(self):
+        hosts = self.board.workers()
+        return (f' Live workers: {work.some(hosts, len(hosts))}.'
+                if hosts else '')
+
+    def _leftovers(self):
+        """Yield what has ended and was not cleared away."""
+        trashed = self.board.trashed()
+        if trashed:
+            yield self._report(
+                'jobs-trashed', f'{work.number(trashed, "job")} in the trash '
+                f'of {self.board.place}.',
+                'Run the check resources for their load balancers, then '
+                'empty the trash. ' + self.board.emptying())
+        with work.asking('persistence'):
+            count, oldest = self.books.ended()
+            if not oldest:
+                return
+            if not self.settings.get('jobboard_save_logbook'):
+                # A worker may be about to delete it.
+                time.sleep(min(_PAUSE, self.deadline.left() / 4))
+                if not self.books.existing([oldest]):
+                    return
+            size = self.books.size()
+        yield self._report(
+            'logbooks-kept', f'The logbooks of '
+            f'{work.number(count, "finished flow")} are kept in the '
+            f'persistence database; its tables take '
+            f'{max(1, size // 1048576)} MiB.',
+            'Set jobboard_save_logbook in [task_flow] to False, and in the '
+            f'persistence database: {logbooks.DELETE_ENDED}',
+            option=_OPTION)

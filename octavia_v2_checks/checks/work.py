@@ -1,0 +1,107 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the checks of work in flight share: the ways in, and how it is told."""
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+import contextlib
+from typing import Any
+
+from octavia_v2_checks import clock
+from octavia_v2_checks import findings
+from octavia_v2_checks import settings as settings_
+from octavia_v2_checks.backends import board as boards
+from octavia_v2_checks.backends import database
+from octavia_v2_checks.backends import logbooks
+from octavia_v2_checks.backends import net
+from octavia_v2_checks.checks import jobboard
+
+#: How many things of a kind a message names.
+SHOWN = 5
+
+
+@contextlib.contextmanager
+def open_board(settings: settings_.Settings, deadline: clock.Deadline
+               ) -> Iterator[boards.Board]:
+    """Open the board that the workers use.
+
+    :raises findings.Blocked: where that fails, then or later
+    """
+    driver = settings.get('jobboard_backend_driver')
+    try:
+        kind: Any = jobboard.load(driver)
+        opened = kind(settings, deadline).board
+    except (ImportError, AttributeError, TypeError):
+        raise findings.Blocked(
+            'jobboard', f'nothing here knows how to read the board of '
+            f'{driver}') from None
+    try:
+        with opened() as board:
+            yield board
+    except net.Fault as fault:
+        raise findings.Blocked(
+            'jobboard', fault.text.rstrip('.')) from None
+
+
+@contextlib.contextmanager
+def asking(check: str) -> Iterator[None]:
+    """Let what a database refuses be told by another check.
+
+    :param check: its id
+    :raises findings.Blocked: in place of the refusal
+    """
+    try:
+        yield
+    except net.Fault as fault:
+        raise findings.Blocked(check, fault.text.rstrip('.')) from None
+    except database.QueryError as exc:
+        if check == 'persistence' and logbooks.is_missing_table(exc):
+            raise findings.Blocked(
+                'migration', 'the persistence database has no tables of '
+                'TaskFlow') from None
+        raise findings.Blocked(
+            check, f'the account may not read the tables (error '
+            f'{exc.code})') from None
+
+
+def some(names: Iterable[str], count: int) -> str:
+    """Return a few names, and how many there are besides."""
+    shown = list(names)[:SHOWN]
+    rest = count - len(shown)
+    return ', '.join(shown) + (f' and {rest} more' if rest > 0 else '')
+
+
+def named(job: boards.Job) -> str:
+    """Return how a message names a job."""
+    name = f'job {job.key}' if job.name is None else job.name
+    if job.load_balancer:
+        name += f' (load balancer {job.load_balancer})'
+    return name
+
+
+def number(count: int, one: str, many: str | None = None) -> str:
+    """Return a count with its noun."""
+    return f'{count} {one if count == 1 else many or one + "s"}'
+
+
+def freeing(load_balancer: str) -> str:
+    """Return what takes a load balancer out of PENDING_*.
+
+    Octavia has no command for the first step: nothing may be done to a load
+    balancer in PENDING_*, and only a worker takes it out of there.
+    """
+    return (f"UPDATE load_balancer SET provisioning_status = 'ERROR' WHERE "
+            f"id = '{load_balancer}' AND provisioning_status LIKE "
+            f"'PENDING%'; in Octavia's own database, then openstack "
+            f"loadbalancer failover {load_balancer}, or openstack "
+            f"loadbalancer delete --cascade {load_balancer}")

@@ -1,0 +1,227 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Boards with work on them: TaskFlow posts, claims, trashes and consumes."""
+
+import base64
+import contextlib
+import functools
+import re
+import shlex
+import subprocess
+import uuid
+
+from tests import commands
+from tests import octavia_board
+from tests import probing
+from tests import redis_probing
+
+LISTENER = f'{octavia_board.FLOWS}.get_update_listener_flow'
+
+LOAD_BALANCER = octavia_board.LOAD_BALANCER
+
+#: Stands for the keys and certificates in what a job carries.
+PAYLOAD = 'PAYLOAD-THAT-NOBODY-MAY-SEE'
+
+
+class Place:
+    """A namespace on one server, and a persistence database of its own.
+
+    :param server: of :mod:`tests.servers`
+    :param url: of the persistence database, which this migrates
+    :param sql: runs statements in it
+    """
+
+    driver: str
+
+    def __init__(self, server, url, sql, write_config):
+        self.server = server
+        self.url = url
+        self.sql = sql
+        self.namespace = probing.name('board')
+        self._write_config = write_config
+        with self.persistence() as connection:
+            connection.upgrade()
+
+    def close(self):
+        """Leave no connection behind."""
+        self.backend.close()
+
+    def config(self, sections=None, **options):
+        hosts = getattr(self.server, 'hosts', None) or [self.server.host]
+        return self._write_config(sections, **{
+            'jobboard_enabled': True,
+            'jobboard_backend_driver': self.driver,
+            'jobboard_backend_hosts': hosts,
+            'jobboard_backend_port': self.server.port,
+            'jobboard_backend_namespace': self.namespace,
+            'persistence_connection': self.url, **options})
+
+    def probe(self, deadline=20, config=None, **options):
+        """The findings of the check, which must keep every payload."""
+        found = probing.probe('inflight', config or self.config(**options),
+                              deadline)
+        assert PAYLOAD not in repr(found)
+        return found
+
+    @functools.cached_property
+    def backend(self):
+        from taskflow.persistence import backends
+        return backends.fetch({'connection': self.url})
+
+    @contextlib.contextmanager
+    def persistence(self):
+        with contextlib.closing(self.backend.get_connection()) as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def board(self):
+        """TaskFlow's own jobboard."""
+        from taskflow.jobs import backends
+        with backends.backend(self.namespace, self.options(),
+                              persistence=self.backend) as board:
+            yield board
+
+    def options(self):
+        """The board as TaskFlow is told of it."""
+        raise NotImplementedError
+
+    def save(self, factory=LISTENER, args=(), kwargs=None, state=None,
+             meta=True):
+        """Save a flow as Octavia's poster does; its logbook."""
+        from taskflow.persistence import models
+        id_ = str(uuid.uuid4())
+        name = f'{factory.rpartition(".")[2]}-{id_}'
+        book = models.LogBook(name)
+        flow = models.FlowDetail(name, id_)
+        flow.state = state
+        if meta:
+            flow.meta = {'factory': {'name': factory, 'args': list(args),
+                                     'kwargs': kwargs or {}}}
+        book.add(flow)
+        with self.persistence() as connection:
+            connection.save_logbook(book)
+        return book
+
+    def post(self, board, *, load_balancer=LOAD_BALANCER, **flow):
+        """Save a flow and post its job, with something secret in it."""
+        book = self.save(**flow)
+        return board.post(book.name, book=book, details={'store': {
+            'listener': {'tls_container': {'private_key': PAYLOAD}},
+            'loadbalancer_id': load_balancer}})
+
+    def run(self, remedy):
+        """Do what a remedy says to the board, as an administrator."""
+        raise NotImplementedError
+
+    def run_sql(self, remedy):
+        """Do what a remedy says to the persistence database."""
+        statement = re.search(r'n the persistence database: (.*?;)', remedy)
+        self.sql('PRAGMA foreign_keys = ON; ' + statement[1]
+                 if self.url.startswith('sqlite') else statement[1])
+
+    def state(self):
+        """Everything on the server, to see that nothing changes it."""
+        raise NotImplementedError
+
+    def spoil(self):
+        """Put an entry on the board that nobody can decode; its key."""
+        raise NotImplementedError
+
+
+class RedisPlace(Place):
+    driver = 'redis_taskflow_driver'
+
+    def options(self):
+        return {'board': 'redis', 'host': self.server.host,
+                'port': self.server.port, 'namespace': self.namespace,
+                'ssl': False}
+
+    def run(self, remedy):
+        redis_probing.run(self.server, remedy.partition('. And free')[0])
+
+    def state(self):
+        with self.server.client() as client:
+            client.connection_pool.connection_kwargs[
+                'decode_responses'] = False
+            return {key: (client.dump(key), client.pexpiretime(key))
+                    for key in client.keys('*')}
+
+    def spoil(self):
+        self.server.command('HSET', f'{self.namespace}:listings', 'odd',
+                            'not MessagePack')
+        return 'odd'
+
+
+class ZooKeeperPlace(Place):
+    driver = 'zookeeper_taskflow_driver'
+
+    def options(self):
+        return {'board': 'zookeeper', 'path': f'/{self.namespace}',
+                'hosts': f'{self.server.host}:{self.server.port}'}
+
+    @contextlib.contextmanager
+    def _client(self):
+        client = self.server.client()
+        try:
+            yield client
+        finally:
+            client.stop()
+            client.close()
+
+    def run(self, remedy):
+        with self._client() as client:
+            for path in re.findall(r'delete (/[\w./]+\d)', remedy):
+                client.delete(path)
+
+    def state(self):
+        with self._client() as client:
+            def walk(path):
+                data, stat = client.get(path)
+                found = {path: (data, stat.version, stat.cversion)}
+                for name in client.get_children(path):
+                    found |= walk(f'{path}/{name}'.replace('//', '/'))
+                return found
+            return {path: what for path, what in walk('/').items()
+                    if not path.startswith('/zookeeper')}
+
+    def spoil(self):
+        with self._client() as client:
+            path = client.create(f'/{self.namespace}/job', b'{',
+                                 sequence=True, makepath=True)
+        return path.rpartition('/')[2]
+
+
+class EtcdPlace(Place):
+    driver = 'etcd_taskflow_driver'
+
+    def options(self):
+        return {'board': 'etcd', 'host': self.server.host,
+                'port': self.server.port, 'path': self.namespace, 'ttl': 30}
+
+    def run(self, remedy):
+        for command in re.findall(r'etcdctl [^;]*', remedy):
+            words = shlex.split(command.partition('. And free')[0])
+            subprocess.run(words, check=True, capture_output=True,
+                           env=commands.environment(ETCDCTL_API='3'))
+
+    def state(self):
+        found = self.server.call('/v3/kv/range', {
+            'key': 'Lw==', 'range_end': 'MA=='})
+        return found['header']['revision'], found.get('kvs')
+
+    def spoil(self):
+        key = f'/taskflow/jobs/{self.namespace}/job999.data'
+        self.server.call('/v3/kv/put', {
+            'key': base64.b64encode(key.encode()).decode(),
+            'value': base64.b64encode(b'{').decode()})
+        return '999'
