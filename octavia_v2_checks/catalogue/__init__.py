@@ -28,6 +28,7 @@ CHECKS = {
     'migration': 'AmphoraV2 persistence migration level',
     'jobboard': 'AmphoraV2 jobboard',
     'inflight': 'AmphoraV2 work in flight',
+    'resources': 'AmphoraV2 stuck resources',
 }
 
 
