@@ -23,3 +23,8 @@ openstackdocs_auto_name = False
 openstackdocs_auto_version = False
 openstackdocs_use_storyboard = False
 pygments_style = 'native'
+
+man_pages = [
+    ('cli/index', 'octavia-v2-checks',
+     "check the jobboard and the persistence of Octavia's amphorav2",
+     ['The octavia-v2-checks authors'], 1)]

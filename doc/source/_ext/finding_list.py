@@ -10,14 +10,16 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The directive ``finding-list``: the catalogue of findings as a page.
+"""The catalogue of findings as a page, and a role that refers to it.
 
-It takes no argument and prints every check with its findings, each with a
-label ``finding-ID`` to refer to.
+The directive ``finding-list`` takes no argument and prints every check with
+its findings, each with a label ``finding-ID``. The role ``finding`` takes an
+id and links to it; an id that does not exist is a warning, and so an error.
 """
 
 from docutils import nodes
 from docutils import statemachine
+from sphinx import roles
 from sphinx.util import docutils
 from sphinx.util import nodes as sphinx_nodes
 
@@ -57,7 +59,19 @@ class FindingList(docutils.SphinxDirective):
         return node.children
 
 
+class FindingReference(roles.XRefRole):
+    """An id of the catalogue, shown as it is."""
+
+    def process_link(self, env, refnode, has_explicit_title, title, target):
+        """Refer to the label that the directive makes."""
+        refnode['refdomain'] = 'std'
+        refnode['reftype'] = 'ref'
+        refnode['refexplicit'] = True
+        return title, f'finding-{target}'
+
+
 def setup(app):
-    """Register the directive."""
+    """Register the directive and the role."""
     app.add_directive('finding-list', FindingList)
+    app.add_role('finding', FindingReference(warn_dangling=True))
     return {'parallel_read_safe': True}
