@@ -62,6 +62,10 @@ _SECRET_PARAMETER = re.compile(
 _SECRET_ENTRY = re.compile(
     r'(?<![^\s,:=])[^\s,:=?&]*password\s*[:=]\s*([^,]+)', re.I)
 
+_LOGIN = re.compile(r':([^\s,]+)@')
+
+_OPTION_NAME = re.compile('[A-Za-z][A-Za-z_-]*|[a-z][a-z0-9_-]*')
+
 _USERINFO = re.compile(r'://[^\s]*@')
 
 
@@ -78,7 +82,9 @@ def secrets_in(text: str, secret: bool) -> set[str]:
     found = {s.strip() for s in _SECRET_ENTRY.findall(text)}
     if '://' in text:
         return found | url_secrets(text)
-    return found | {text} if secret else found
+    if secret:
+        return found | {text}
+    return found | set(_LOGIN.findall(text))
 
 
 def url_secrets(text: str) -> set[str]:
@@ -97,6 +103,18 @@ def public_parts(url: str) -> list[str]:
     scheme, _, rest = url.partition('://')
     userinfo, _, place = rest.rpartition('@')
     return [scheme, userinfo.partition(':')[0], place.partition('?')[0]]
+
+
+def option_name(key: str) -> str:
+    """Return the name of an option as it may be shown.
+
+    What stands before ``=`` or ``:`` may be a piece of a password, where
+    that is in the wrong place.
+    """
+    first, _, rest = key.partition(' ')
+    if not _OPTION_NAME.fullmatch(first):
+        return MASK
+    return f'{first} {MASK}' if rest else first
 
 
 def without_credentials(text: str) -> str:

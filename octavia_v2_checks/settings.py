@@ -182,8 +182,8 @@ class Settings:
         # A misspelt name may be that of a password.
         if owner.key not in _harmless() or (
                 'pas' in text.lower().replace(owner.key, '')):
-            return (f'{owner.key} = {redact.MASK}' if owner.line == line
-                    else redact.MASK)
+            return (f'{redact.option_name(owner.key)} = {redact.MASK}'
+                    if owner.line == line else redact.MASK)
         return self.redactor(redact.without_credentials(text))
 
 

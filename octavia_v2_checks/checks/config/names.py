@@ -19,6 +19,7 @@ import re
 
 from octavia_v2_checks import inifile
 from octavia_v2_checks import opts
+from octavia_v2_checks import redact
 from octavia_v2_checks.checks.config.view import ETCD
 from octavia_v2_checks.checks.config.view import plain
 from octavia_v2_checks.checks.config.view import View
@@ -92,10 +93,11 @@ def _unknown(view, group, section, key, where):
         # What follows from the missing option has this cause.
         if view.settings[group, near].source == 'default':
             view.reported.add(f'{group}.{near}')
+    shown = redact.option_name(key)
     return finding(
         'config.unknown-option',
-        f'[{plain(section)}] {plain(key)}: there is no such option.'
-        f'{hint or ""}', remedy, option=f'{group}.{plain(key)}', **where)
+        f'[{plain(section)}] {shown}: there is no such option.{hint or ""}',
+        remedy, option=f'{group}.{shown}', **where)
 
 
 def strange_variables(view: View) -> Iterator[Finding]:
