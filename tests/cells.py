@@ -34,13 +34,16 @@ START_UP = 15.0
 #: Seconds after which a run is ended by force; no test gets as far.
 _HANGS = 90.0
 
-#: The longest pieces of :data:`PASSWORD`: none may be seen anywhere, so that
+#: The longest pieces of :data:`UNICODE`: none may be seen anywhere, so that
 #: no way to encode what is between them can hide it.
 _PIECES = ('Kanari7', 'Zeisig8', 'Amsel9', 'Drossel4', 'Finken5', 'Meise6',
-           'Elster3', 'Spatz2')
+           'Elster3', 'Spatz2', 'Uhu11')
 
 #: A password with everything that means something somewhere.
 PASSWORD = 'Kanari7@Zeisig8:Amsel9/Drossel4%Finken5$Meise6\'Elster3"Spatz2'
+
+#: The same for servers and clients that agree on what is beyond ASCII.
+UNICODE = PASSWORD + 'äUhu11'
 
 
 def leaks(text: str) -> list[str]:
