@@ -26,6 +26,7 @@ import importlib.machinery
 import importlib.util
 import json
 import pathlib
+import re
 
 from octavia_v2_checks import versions
 
@@ -42,14 +43,18 @@ def table() -> dict[str, dict[str, str]]:
 
 
 def release(wanted: str) -> str | None:
-    """Return the newest release in the table that a version stands for.
+    """Return the release of the table that a text stands for, None if none.
 
-    :param wanted: a version, or the start of one
+    :param wanted: ``16``, ``16.0`` or ``2025.1``
     """
-    fitting = [r for r in table()
-               if r == wanted or r.startswith(f'{wanted}.')
-               or r.partition('.')[0] == wanted.partition('.')[0]]
-    return fitting[-1] if fitting else None
+    match = re.fullmatch(r'(\d+)(?:\.(\d+))?(?:\.\d+)*', wanted.strip())
+    if not match:
+        return None
+    major, minor = int(match[1]), int(match[2] or 0)
+    if major > 2000:
+        # Two releases a year; 2024.1 is 14.0.
+        major = 14 + 2 * (major - 2024) + minor - 1
+    return next((r for r in table() if r.startswith(f'{major}.')), None)
 
 
 def problem(factory: str, count: int, names: Iterable[str],

@@ -57,6 +57,8 @@ class Settings:
         of an option and belong to none
     :ivar broken_sources: config sources that could not be asked: group ->
         what came of it
+    :ivar target_release: the Octavia that is to run, the installed one if
+        None
     """
 
     values: Mapping[tuple[str, str], Value]
@@ -65,6 +67,7 @@ class Settings:
     strange_variables: tuple[str, ...] = ()
     broken_sources: Mapping[str, str] = dataclasses.field(
         default_factory=dict)
+    target_release: str | None = None
 
     def __getitem__(self, key: str | tuple[str, str]) -> Value:
         """Return an option by name (of ``[task_flow]``) or (group, name)."""

@@ -178,6 +178,14 @@ class ZooKeeperPlace(Place):
             client.stop()
             client.close()
 
+    def close(self):
+        """Empty the trash too, which all namespaces of a server share."""
+        super().close()
+        with self._client() as client:
+            if client.exists('/.trash'):
+                for name in client.get_children('/.trash'):
+                    client.delete(f'/.trash/{name}')
+
     def run(self, remedy):
         with self._client() as client:
             for path in re.findall(r'delete (/[\w./]+\d)', remedy):

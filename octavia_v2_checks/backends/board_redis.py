@@ -21,9 +21,10 @@ from octavia_v2_checks.backends import redis_errors
 from octavia_v2_checks.backends import resp
 from octavia_v2_checks.backends.redis_connection import Connection
 
-_PAGE = 100
+_PAGE = 200
 
-_ASKED = 4
+#: Of how many claims to ask when they end.
+_ASKED = 5
 
 
 class RedisBoard:
@@ -38,6 +39,7 @@ class RedisBoard:
         self._connect = connect
         self._connection = connect()
         self._namespace = namespace
+        self._asked = 0
         self.place = f'{namespace} at {self._connection.peer}'
 
     def __enter__(self) -> 'RedisBoard':
@@ -140,29 +142,36 @@ class RedisBoard:
 
     def _jobs(self, entries: dict[bytes, bytes]) -> list[board.Job]:
         """Find out who holds each of some jobs."""
-        questions: list[resp.Command] = []
         uuids = [key.decode('utf-8', 'replace') for key in entries]
-        for uuid in uuids:
-            owned = self._key(uuid, 'owned')
-            questions += [('GET', owned), ('PTTL', owned),
-                          ('EXISTS', self._key(uuid, 'last_modified')),
-                          ('HEXISTS', self._key('listings'), uuid)]
-        self._connection.renew()
-        answers = [self._checked(answer, str(question[0]))
-                   for question, answer in zip(
-                       questions, self._connection.pipeline(questions),
-                       strict=True)]
-        jobs = (self._job(uuid, data, *answers[n * _ASKED:(n + 1) * _ASKED])
-                for n, (uuid, data) in enumerate(
-                    zip(uuids, entries.values(), strict=True)))
-        return [job for job in jobs if job]
+        owners = self._each('GET', [(self._key(u, 'owned'),) for u in uuids])
+        free = [u for u, owner in zip(uuids, owners, strict=True)
+                if not isinstance(owner, bytes)]
+        touched = dict(zip(free, self._each(
+            'EXISTS', [(self._key(u, 'last_modified'),) for u in free]),
+            strict=True))
+        # What ended between the questions has no owner, and is not free.
+        there = dict(zip(free, self._each(
+            'HEXISTS', [(self._key('listings'), u) for u in free]),
+            strict=True))
+        return [self._job(uuid, data, owner, bool(touched.get(uuid)))
+                for uuid, data, owner in zip(
+                    uuids, entries.values(), owners, strict=True)
+                if there.get(uuid, 1)]
 
-    def _job(self, uuid, data, owner, left, touched, there):
-        if not there:
-            # It ended between the two questions; its claim went with it.
-            return None
+    def _each(self, command, arguments):
+        self._connection.renew()
+        return [self._checked(answer, command) for answer in
+                self._connection.pipeline([(command, *a) for a in arguments])]
+
+    def _job(self, uuid, data, owner, touched):
         if not isinstance(owner, bytes):
-            return msgpack.job(uuid, data, lapsed=bool(touched))
-        expires = left / 1000 if isinstance(left, int) and left >= 0 else None
+            return msgpack.job(uuid, data, lapsed=touched)
         return msgpack.job(uuid, data, owner=owner.decode('utf-8', 'replace'),
-                           expires=expires)
+                           expires=self._expires(uuid))
+
+    def _expires(self, uuid):
+        if self._asked >= _ASKED:
+            return None
+        self._asked += 1
+        left = self._ask(('PTTL', self._key(uuid, 'owned')))
+        return left / 1000 if isinstance(left, int) and left >= 0 else None

@@ -30,29 +30,30 @@ _BATCH = 500
 _ENDED = "('SUCCESS', 'FAILURE', 'REVERTED')"
 _UNFINISHED = f'(state IS NULL OR state NOT IN {_ENDED})'
 
+#: The flow's description, if it is JSON at all.
+_VALID = {
+    'mysql': 'CASE WHEN JSON_VALID(meta) THEN meta END',
+    'postgresql': 'meta',
+    'sqlite': 'CASE WHEN json_valid(meta) THEN meta END',
+}
+
 #: Name of the factory, number of arguments, and names of arguments.
 _FACTORY = {
     'mysql': (
-        "CASE WHEN JSON_VALID(meta) THEN JSON_UNQUOTE(JSON_EXTRACT("
-        "meta, '$.factory.name')) END, "
-        "CASE WHEN JSON_VALID(meta) THEN JSON_LENGTH("
-        "meta, '$.factory.args') END, "
-        "CASE WHEN JSON_VALID(meta) THEN JSON_KEYS("
-        "meta, '$.factory.kwargs') END"),
+        "JSON_UNQUOTE(JSON_EXTRACT(m, '$.factory.name')), "
+        "JSON_LENGTH(m, '$.factory.args'), JSON_KEYS(m, '$.factory.kwargs')"),
     'postgresql': (
-        "meta #>> '{factory,name}', "
-        "CASE json_typeof(meta #> '{factory,args}') WHEN 'array' THEN "
-        "json_array_length(meta #> '{factory,args}') END, "
-        "CASE json_typeof(meta #> '{factory,kwargs}') WHEN 'object' THEN "
+        "m #>> '{factory,name}', "
+        "CASE json_typeof(m #> '{factory,args}') WHEN 'array' THEN "
+        "json_array_length(m #> '{factory,args}') END, "
+        "CASE json_typeof(m #> '{factory,kwargs}') WHEN 'object' THEN "
         "(SELECT json_agg(k)::text FROM json_object_keys("
-        "meta #> '{factory,kwargs}') k) END"),
+        "m #> '{factory,kwargs}') k) END"),
     'sqlite': (
-        "CASE WHEN json_valid(meta) THEN json_extract("
-        "meta, '$.factory.name') END, "
-        "CASE WHEN json_valid(meta) THEN json_array_length("
-        "meta, '$.factory.args') END, "
-        "CASE WHEN json_valid(meta) THEN (SELECT json_group_array(key) "
-        "FROM json_each(meta, '$.factory.kwargs')) END"),
+        "json_extract(m, '$.factory.name'), "
+        "json_array_length(m, '$.factory.args'), "
+        "(SELECT json_group_array(key) FROM json_each("
+        "m, '$.factory.kwargs'))"),
 }
 
 _SIZE = {
@@ -118,18 +119,19 @@ class Logbooks:
         # TaskFlow does not let SQLite delete the flows of a logbook with it.
         kept = (' AND parent_uuid IN (SELECT uuid FROM logbooks)'
                 if self._base.kind == 'sqlite' else '')
+        factory = _FACTORY[self._base.kind]
         last = ''
         while True:
             rows = self._base.rows(
-                f'SELECT uuid, parent_uuid, name, state, '
-                f'{_FACTORY[self._base.kind]} FROM flowdetails WHERE '
+                f'SELECT uuid, parent_uuid, name, state, {factory} FROM '
+                f'(SELECT uuid, parent_uuid, name, state, '
+                f'{_VALID[self._base.kind]} AS m FROM flowdetails WHERE '
                 f'uuid > %s AND {_UNFINISHED}{kept} ORDER BY uuid LIMIT '
-                f'{_PAGE}',
-                last)
+                f'{_PAGE}) f ORDER BY uuid', last)
             if rows:
                 yield [Flow(uuid, book, name or 'unnamed', state,
-                            Call(factory, count or 0, _names(names)))
-                       for uuid, book, name, state, factory, count, names
+                            Call(path, count or 0, _names(names)))
+                       for uuid, book, name, state, path, count, names
                        in rows]
             if len(rows) < _PAGE:
                 return

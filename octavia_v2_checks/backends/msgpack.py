@@ -20,7 +20,14 @@ from octavia_v2_checks.backends import board
 
 _DEEPEST = 64
 
+#: The beginning and the end of a posting as TaskFlow writes it.
+_BEGINNING = re.compile(
+    rb'[\x80-\x8f]\xa4uuid\xd9\x24.{36}\xa4name\xd9(.)', re.S)
 _BOOK = b'\xa4book\x82'
+_END = re.compile(
+    _BOOK + rb'\xa4name(?:\xd9.|[\xa0-\xbf]).{0,255}?'
+    rb'\xa4uuid\xd9\x24([0-9a-f-]{36})(?:\xa8sequence'
+    rb'(?:[\x00-\x7f]|\xcc.|\xcd..|\xce.{4}|\xcf.{8}))?\Z', re.S)
 # Text cannot forge this: the byte after the key is none of UTF-8's.
 _LOAD_BALANCER = re.compile(rb'\xafloadbalancer_id\xd9\x24([0-9a-f-]{36})')
 
@@ -70,16 +77,6 @@ class Unpacker:
 
     def _number(self, form: str) -> Any:
         return struct.unpack(form, self._take(struct.calcsize(form)))[0]
-
-    def size(self) -> int:
-        """Return the number of entries of the map that follows.
-
-        :raises Malformed: if none follows
-        """
-        kind, size = self._head(self._take(1)[0])
-        if kind != 'map':
-            raise Malformed
-        return size
 
     def _head(self, first: int) -> tuple[str, int]:
         if first in _SIZED:
@@ -145,26 +142,15 @@ def _quick(key, data, state):
 
     What is between them is a hundred times as long.
     """
-    at = data.rfind(_BOOK)
-    if at < 0:
+    beginning = _BEGINNING.match(data)
+    end = _END.match(data, max(0, data.rfind(_BOOK)))
+    if not beginning or not end:
         return None
-    try:
-        start = Unpacker(data)
-        start.size()
-        if start.value() != 'uuid' or start.value() is None or (
-                start.value() != 'name'):
-            return None
-        name = start.value()
-        end = Unpacker(data, at + len(_BOOK) - 1)
-        book = end.value()
-        while not end.ended:
-            if end.value() != 'sequence' or not isinstance(end.value(), int):
-                return None
-    except Malformed:
-        return None
+    at = beginning.end()
+    name = data[at:at + beginning[1][0]].decode('utf-8', 'replace')
     found = _LOAD_BALANCER.search(data)
-    return board.describe(key, {'name': name, 'book': book}, **state)._replace(
-        load_balancer=found[1].decode() if found else None)
+    return board.Job(key, name, end[1].decode(),
+                     found[1].decode() if found else None, **state)
 
 
 def _thorough(key, data, state):

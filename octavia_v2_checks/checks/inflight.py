@@ -39,7 +39,7 @@ _PAUSE = 1.0
 
 #: Part of the deadline that stays for what follows the first listing, and
 #: the second.
-_RESERVE = 0.4
+_RESERVE = 0.25
 _LAST = 0.1
 
 _OPTION = 'task_flow.jobboard_save_logbook'
@@ -145,6 +145,9 @@ class _Look:
         self.strangers: dict[str, boards.Job] = {}
         #: Logbooks without a job.
         self.lonely = set(stored.flows)
+        #: Whether anything says what the release to run can build.
+        self.known = bool(settings.target_release
+                          or versions.installed(flows.PACKAGE))
         self.problems = [self._problem(call) for call in stored.calls]
         self.unresolvable: dict[int, _Group] = collections.defaultdict(_Group)
         #: Jobs whose flow says of no function how it is to be built: the
@@ -155,9 +158,10 @@ class _Look:
         self.complete = self.twice = True
 
     def _problem(self, call):
-        if not call.factory or not versions.installed(flows.PACKAGE):
+        if not call.factory or not self.known:
             return None
-        return flows.problem(call.factory, call.positional, call.names)
+        return flows.problem(call.factory, call.positional, call.names,
+                             self.settings.target_release)
 
     def findings(self) -> Iterator[findings.Finding | str]:
         """Yield everything."""
@@ -267,13 +271,14 @@ class _Look:
                 f'again within the deadline of {self.deadline.seconds:g} s.')
         unknown = [c.factory for n, c in enumerate(self.stored.calls)
                    if c.factory and not self.problems[n]]
-        if unknown and versions.installed(flows.PACKAGE) is None:
+        if unknown and not self.known:
             yield self._report(
                 'undetermined',
                 f'Octavia is not installed beside this program, so nobody '
                 f'knows whether it can build the unfinished flows: '
                 f'{work.some(sorted(set(unknown)), len(set(unknown)))}.',
-                'Run the check in the environment of the new release.')
+                'Run the check in the environment of the new release, or name '
+                'it with --target-release.')
 
     def _mismatches(self):
         if not self.complete or not self.twice:

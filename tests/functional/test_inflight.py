@@ -22,6 +22,7 @@ from octavia_v2_checks import flows
 from octavia_v2_checks import versions
 from octavia_v2_checks.checks import inflight
 from tests import boards
+from tests import commands
 from tests import octavia_board
 from tests import probing
 from tests.servers import scripts
@@ -214,6 +215,28 @@ def test_flow_that_another_release_can_build(redis_place):
         assert found.id == 'inflight.flow-unresolvable'
         assert '17.0.0' in found.remedy and '18.0.0' not in found.remedy
         assert f'Octavia {versions.installed("octavia")}' in found.message
+
+
+def test_target_release(redis_place):
+    """What is not installed is looked up."""
+    name = f'{octavia_board.FLOWS}.get_create_amphora_flow'
+    config = redis_place.config()
+
+    def look(release):
+        done = commands.checks(
+            '--config-file', str(config), 'upgrade', 'check', '--json',
+            '--only', 'inflight', '--target-release', release)
+        return done.returncode, done.stdout + done.stderr
+
+    with redis_place.board() as board:
+        redis_place.post(board, factory=name)
+        code, said = look('2025.2')
+        assert code == 1 and 'inflight.jobs-waiting' in said, said
+        code, said = look('18.0')
+        assert code == 2 and 'inflight.flow-unresolvable' in said
+        assert 'Octavia 18.0.0 has no such function' in said
+        code, said = look('nonsense')
+        assert code == 64 and '19.0.0' in said
 
 
 def test_without_octavia(redis_place, monkeypatch):
