@@ -1,0 +1,203 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The documentation says what the code does."""
+
+import argparse
+import ast
+import importlib.util
+import pathlib
+import re
+
+import pytest
+
+from octavia_v2_checks import catalogue
+from octavia_v2_checks import cli
+from octavia_v2_checks import opts
+
+ROOT = pathlib.Path(__file__).parents[2]
+SOURCE = ROOT / 'doc' / 'source'
+PAGES = [ROOT / 'README.rst', ROOT / 'CONTRIBUTING.rst',
+         *sorted(SOURCE.rglob('*.rst'))]
+
+#: Folders of the repository, with which a name of a file in it begins.
+FOLDERS = ('octavia_v2_checks', 'tests', 'tools', 'benchmarks', 'doc',
+           'releasenotes')
+
+
+def shown(page):
+    return str(page.relative_to(ROOT))
+
+
+@pytest.fixture(params=PAGES, ids=shown)
+def page(request):
+    """The text of one page."""
+    return request.param.read_text()
+
+
+def taken(parser):
+    """Return what argparse takes: option or argument -> what follows it."""
+    found = {}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            continue
+        value = action.metavar or ''
+        if action.choices:
+            value = '{' + ','.join(action.choices) + '}'
+        for name in action.option_strings:
+            found[name] = value
+        if not action.option_strings:
+            found[value] = ''
+    return found
+
+
+def commands(parser, name='octavia-v2-checks'):
+    """Yield every command that has more options than --help, and its parser.
+    """
+    below = [a for a in parser._actions
+             if isinstance(a, argparse._SubParsersAction)]
+    if taken(parser).keys() - {'-h', '--help'}:
+        yield name, parser
+    for action in below:
+        for word, one in action.choices.items():
+            yield from commands(one, f'{name} {word}')
+
+
+COMMANDS = dict(commands(cli._parser()))
+
+
+def described():
+    """Return what the page on the command says: command -> its options."""
+    found = {}
+    for line in (SOURCE / 'cli' / 'index.rst').read_text().splitlines():
+        kind, _, rest = line.partition(':: ')
+        if kind == '.. program':
+            options = found.setdefault(rest, {})
+        elif kind == '.. option':
+            for one in rest.split(', '):
+                name, _, value = one.partition(' ')
+                options[name] = value
+    return found
+
+
+def test_commands_are_those_of_the_parser():
+    assert list(described()) == list(COMMANDS)
+
+
+@pytest.mark.parametrize('command', COMMANDS)
+def test_options_are_those_of_the_parser(command):
+    said = described()[command]
+    # Where there are a short and a long name, the value stands at the last.
+    assert said == taken(COMMANDS[command])
+
+
+def test_the_synopsis_has_every_option():
+    text = (SOURCE / 'cli' / 'index.rst').read_text()
+    synopsis = text.partition('Synopsis')[2].partition('Description')[0]
+    for parser in COMMANDS.values():
+        for name in taken(parser).keys() - {'-h', '--help', '--version',
+                                            '--debug'}:
+            assert name in synopsis
+
+
+def test_every_finding_has_its_entry():
+    path = SOURCE / '_ext' / 'finding_list.py'
+    spec = importlib.util.spec_from_file_location('finding_list', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    lines = module._lines()
+    for entry in catalogue.entries():
+        at = lines.index(f'.. _finding-{entry.id}:')
+        assert lines[at + 2] == f'``{entry.id}``'
+        assert lines[at + 5] == f'*{entry.severity.capitalize()}.*'
+    assert sum(line.startswith('.. _finding-') for line in lines) == len(
+        catalogue.entries())
+
+
+def test_findings_that_are_named_exist(page):
+    ids = {e.id for e in catalogue.entries()}
+    areas = '|'.join(catalogue.CHECKS)
+    for id_ in re.findall(rf'(?<![\w./-])(?:{areas})\.[a-z]+(?:-[a-z]+)*'
+                          rf'(?![\w./(-])', page):
+        assert id_ in ids
+
+
+def test_files_that_are_named_exist(page):
+    for text in re.findall(rf'(?<![\w./])(?:{"|".join(FOLDERS)})/[\w./-]+',
+                           page):
+        name = text.rstrip('.')
+        built = re.match(r'(doc|releasenotes)/build/', name)
+        assert built or (ROOT / name).exists(), name
+
+
+def test_tests_that_are_named_exist(page):
+    for name, function in re.findall(r'(tests/[\w/]+\.py)::(\w+)', page):
+        tree = ast.parse((ROOT / name).read_text())
+        assert function in {n.name for n in tree.body if isinstance(
+            n, ast.FunctionDef)}, name
+
+
+def test_the_tests_of_every_promise_are_named():
+    """So that the tests above have something to look at."""
+    text = (SOURCE / 'user' / 'security.rst').read_text()
+    promises = re.split(r'^(.+)\n=+$', text, flags=re.M)[3:]
+    titles = promises[::2]
+    assert titles == ['Bounded', 'Read-only', 'Least privilege',
+                      'Secret-free', 'Fail-closed']
+    for part in promises[1::2]:
+        assert re.search(r'tests/\w+/\w+\.py::test_', part)
+
+
+def test_releases_of_options():
+    text = (SOURCE / 'configuration' / 'index.rst').read_text()
+    table = dict(re.findall(r'^``(\w+)`` +([\d.]+)$', text, flags=re.M))
+    assert table == opts.SINCE
+
+
+def section(title):
+    """Return one part of the list of requests in the page on security."""
+    text = (SOURCE / 'user' / 'security.rst').read_text()
+    parts = re.split(r'^(.+)\n-+$', text, flags=re.M)
+    return parts[parts.index(title) + 1]
+
+
+def code(module):
+    return (ROOT / 'octavia_v2_checks' / 'backends' / module).read_text()
+
+
+def test_questions_to_etcd():
+    asked = set(re.findall(r"_post\(\s*'([a-z/]+)'", code('gateway.py')))
+    said = set(re.findall(r'``([a-z]+(?:/[a-z]+)+)``', section('etcd')))
+    assert asked == said
+    assert "_ask('/version')" in code('gateway.py')
+
+
+#: The numbers of ZooKeeper's requests.
+REQUESTS = {3: 'exists', 4: 'getData', 6: 'getACL', 8: 'getChildren',
+            -11: 'closeSession', 107: 'whoAmI'}
+
+
+def test_questions_to_zookeeper():
+    said = set(re.findall(r'``([a-z]+[A-Z]?\w*)``', section('ZooKeeper')))
+    numbers = re.findall(r'_(?:request|ask)\((-?\d+)', code('jute.py'))
+    words = re.findall(r"_word\('(\w+)'", code('zookeeper.py'))
+    assert {REQUESTS[int(n)] for n in numbers} | set(words) == said
+
+
+def test_the_commands_to_redis_are_shown_from_the_code():
+    text = section('Redis, Valkey and Sentinel')
+    _, path, start, end = re.search(
+        r'literalinclude:: ([./]*)(\S+)\n(?: +:.+\n)*? +:start-at: (.+)\n +'
+        r':end-before: (.+)\n', text).groups()
+    source = (ROOT / path).read_text()
+    included = source[source.index(start):source.index(end)]
+    assert 'MULTI' in included and included.rstrip().endswith('})')
