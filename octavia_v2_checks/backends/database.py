@@ -150,6 +150,9 @@ class Database:
         if len(self._places) == 1:
             net.resolve(*self._places[0], clock)
         kwargs.update(self._limits(driver.__name__, clock, kwargs))
+        self._log_in(driver, args, kwargs, clock)
+
+    def _log_in(self, driver, args, kwargs, clock):
         try:
             self._connection = clocks.bounded(
                 lambda: driver.connect(*args, **kwargs), clock)
@@ -164,6 +167,10 @@ class Database:
                 raise self._connect_fault(exc, clock) from None
             raise findings.Blocked(
                 'config', 'the database driver does not take a parameter of '
+                'persistence_connection') from None
+        except UnicodeEncodeError:
+            raise findings.Blocked(
+                'config', 'the database driver cannot send the password in '
                 'persistence_connection') from None
         except FileNotFoundError as exc:
             # The ssl module does not say which file it misses.

@@ -302,6 +302,12 @@ def test_parameter_that_the_driver_does_not_take(place):
     assert caught.value.check == 'config'
 
 
+def test_password_that_the_driver_cannot_send(place):
+    with pytest.raises(probing.Blocked) as caught:
+        place().probe(password='euro-\u20ac')
+    assert caught.value.check == 'config'
+
+
 def url(host, port):
     return f'mysql+pymysql://octavia:secret-9876@{host}:{port}/octavia_p'
 

@@ -65,6 +65,9 @@ def _problems(url: dburl.URL):
                'Encode the password: python3 -c "import urllib.parse, '
                'getpass; print(urllib.parse.quote(getpass.getpass(), '
                '\'\'))"')
+    elif not _sendable(url):
+        yield ('has a character in its password that PyMySQL cannot send',
+               'Give the account a password of ASCII characters.')
     elif any(c.isspace() for c in (url.host or '') + (url.database or '')):
         yield ('has a blank in the name of its host or database',
                'Delete the blank.')
@@ -90,6 +93,14 @@ def _is_torn(url):
     return ('@' in place or '#' in place
             or any('@' in p and p.partition('=')[0] not in _ANY_PARAMETER
                    for p in query.split('&')))
+
+
+def _sendable(url):
+    try:
+        (url.password or '').encode('latin-1')
+    except UnicodeEncodeError:
+        return url.driver != 'pymysql'
+    return True
 
 
 def _several_hosts(url):
