@@ -247,9 +247,11 @@ def run(settings: settings_.Settings, selected: Sequence[Check],
 
 def cleaned(finding: Finding, clean: redact.Redactor) -> Finding:
     """Return a finding without secrets, wherever its texts came from."""
-    return dataclasses.replace(finding, message=clean(finding.message), **{
-        name: clean(text) for name in ('remedy', 'option', 'host')
-        if (text := getattr(finding, name))})
+    return dataclasses.replace(
+        finding, message=clean(finding.message),
+        remedy=clean(finding.remedy) if finding.remedy else finding.remedy,
+        option=clean(finding.option) if finding.option else finding.option,
+        host=clean(finding.host) if finding.host else finding.host)
 
 
 def _row(result, results, clean):
