@@ -27,6 +27,8 @@ from tests import probing
 from tests.functional import test_inflight
 from tests.servers import process
 
+pytestmark = pytest.mark.workers
+
 NOOP = {'amphora_driver': 'amphora_noop_driver',
         'compute_driver': 'compute_noop_driver',
         'network_driver': 'network_noop_driver',
