@@ -21,7 +21,6 @@ What then does not match is looked at a second time.
 import collections
 from collections.abc import Iterable
 from collections.abc import Iterator
-import dataclasses
 import time
 
 from octavia_v2_checks import clock
@@ -107,25 +106,6 @@ class _Stored:
         return self.calls[abs(number) - 1]
 
 
-@dataclasses.dataclass
-class _Group:
-    """Jobs of a kind: all are counted, some are kept."""
-
-    count: int = 0
-    jobs: list[boards.Job] = dataclasses.field(default_factory=list)
-
-    def add(self, job: boards.Job) -> None:
-        """Count a job."""
-        self.count += 1
-        if len(self.jobs) < work.SHOWN:
-            self.jobs.append(job)
-
-    @property
-    def names(self) -> str:
-        """Some of them, for a reader."""
-        return work.some(map(work.named, self.jobs), self.count)
-
-
 class _Look:
     """One board, and what the database says of it."""
 
@@ -138,7 +118,7 @@ class _Look:
         self.stored = stored
         self.board = board
         self.waiting, self.claimed, self.orphaned = (
-            _Group(), _Group(), _Group())
+            work.Group(), work.Group(), work.Group())
         self.owners: collections.Counter[str] = collections.Counter()
         self.unreadable: list[str] = []
         #: Jobs without a logbook, by their key.
@@ -149,7 +129,8 @@ class _Look:
         self.known = bool(settings.target_release
                           or versions.installed(flows.PACKAGE))
         self.problems = [self._problem(call) for call in stored.calls]
-        self.unresolvable: dict[int, _Group] = collections.defaultdict(_Group)
+        self.unresolvable: dict[int, work.Group] = (
+            collections.defaultdict(work.Group))
         #: Jobs whose flow says of no function how it is to be built: the
         #: poster writes it down after the flow, and before the job.
         self.blank: dict[bytes, boards.Job] = {}

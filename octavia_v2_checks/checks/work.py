@@ -15,6 +15,7 @@
 from collections.abc import Iterable
 from collections.abc import Iterator
 import contextlib
+import dataclasses
 from typing import Any
 
 from octavia_v2_checks import clock
@@ -105,3 +106,22 @@ def freeing(load_balancer: str) -> str:
             f"'PENDING%'; in Octavia's own database, then openstack "
             f"loadbalancer failover {load_balancer}, or openstack "
             f"loadbalancer delete --cascade {load_balancer}")
+
+
+@dataclasses.dataclass
+class Group:
+    """Jobs of a kind: all are counted, some are kept."""
+
+    count: int = 0
+    jobs: list[boards.Job] = dataclasses.field(default_factory=list)
+
+    def add(self, job: boards.Job) -> None:
+        """Count a job."""
+        self.count += 1
+        if len(self.jobs) < SHOWN:
+            self.jobs.append(job)
+
+    @property
+    def names(self) -> str:
+        """Some of them, for a reader."""
+        return some(map(named, self.jobs), self.count)
