@@ -113,7 +113,8 @@ ENTRIES = [
     Entry('jobboard.loading', 'FAILURE',
           'The Redis server is still reading its data from disk.',
           'It refuses every command until it has finished.',
-          'Wait and run the check again; --wait SECONDS does that.'),
+          'Wait until the server has read its data, and run the check '
+          'again.'),
     Entry('jobboard.unknown-database', 'FAILURE',
           'The Redis database number does not exist on the server.',
           'Redis has as many numbered databases as its "databases" setting '
