@@ -43,7 +43,8 @@ def measure(argv, environment):
                                stderr=subprocess.DEVNULL, env=environment)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
+    # 1 is a verdict: there are warnings.
+    if process.returncode > 1:
         raise SystemExit(f'{argv} ended with {process.returncode}')
     return time.perf_counter() - began, usage.ru_maxrss / 1024
 
