@@ -106,11 +106,13 @@ def _binding(parameters: ast.arguments, count: int, names: Iterable[str]
     by_name = ({a.arg for a in parameters.kwonlyargs}
                | set(by_place)) - only_by_place
     for name in sorted(names):
-        if name in given:
-            return f'its argument {name} is stored twice'
-        if name not in by_name and not parameters.kwarg:
+        # A parameter that is only taken by place leaves its name to **rest.
+        if name in by_name:
+            if name in given:
+                return f'its argument {name} is stored twice'
+            given.add(name)
+        elif not parameters.kwarg:
             return f'it takes no argument {name}'
-        given.add(name)
     needed = by_place[:len(by_place) - len(parameters.defaults)] + [
         a.arg for a, default in zip(
             parameters.kwonlyargs, parameters.kw_defaults, strict=True)

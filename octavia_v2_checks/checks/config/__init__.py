@@ -49,7 +49,9 @@ def check(settings: settings_.Settings, deadline: object = None,
         2025.1; the installed one if omitted
     :raises octavia_v2_checks.settings.UsageError: for a release that is none
     """
-    view = View(settings, _release(target_release or settings.target_release))
+    if target_release is None:
+        target_release = settings.target_release
+    view = View(settings, _release(target_release))
     for rule in files.RULES if settings.unreadable else RULES:
         for found in rule(view):
             if found.option and found.severity is Severity.FAILURE:
