@@ -70,6 +70,8 @@ _SIZE = {
 _NO_TABLE = frozenset({errors.MYSQL_NO_TABLE, '42P01',
                        'OperationalError'})
 
+_NO_COLUMN = frozenset({1054, '42703'})
+
 #: Removes what has ended; what is below a logbook goes with it.
 DELETE_ENDED = ('DELETE FROM logbooks WHERE uuid IN (SELECT parent_uuid FROM '
                 f'flowdetails WHERE state IN {_ENDED});')
@@ -170,6 +172,11 @@ def is_missing_table(error: database.QueryError) -> bool:
     SQLite has no number for it, and little else that can go wrong.
     """
     return error.code in _NO_TABLE
+
+
+def is_missing_column(error: database.QueryError) -> bool:
+    """Whether a table is there and is not as TaskFlow made it."""
+    return error.code in _NO_COLUMN
 
 
 def _names(text):

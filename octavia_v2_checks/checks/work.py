@@ -70,6 +70,10 @@ def asking(check: str) -> Iterator[None]:
             raise findings.Blocked(
                 'migration', 'the persistence database has no tables of '
                 'TaskFlow') from None
+        if check == 'persistence' and logbooks.is_missing_column(exc):
+            raise findings.Blocked(
+                'migration', 'the persistence database lacks a column of '
+                'TaskFlow') from None
         raise findings.Blocked(
             check, f'the account may not read the tables (error '
             f'{exc.code})') from None

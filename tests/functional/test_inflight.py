@@ -390,6 +390,15 @@ def test_persistence_without_tables(redis_place, mariadb):
     assert caught.value.check == 'migration'
 
 
+@pytest.mark.parametrize('place', ['redis-mysql', 'zookeeper-postgresql'],
+                         indirect=True)
+def test_persistence_without_a_column(place):
+    place.sql('ALTER TABLE flowdetails DROP COLUMN meta')
+    with pytest.raises(probing.Blocked) as caught:
+        place.probe()
+    assert caught.value.check == 'migration'
+
+
 def test_not_without_a_jobboard(write_config):
     config = write_config(persistence_connection='mysql+pymysql://u@h/d')
     with pytest.raises(probing.NotApplicable):
