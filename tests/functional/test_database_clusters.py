@@ -31,7 +31,6 @@ from tests.servers import process
 from tests.servers import scripts
 
 DOWN = 'persistence.member-down'
-GALERA = '/usr/lib/galera/libgalera_smm.so'
 FORMS = ('host=h:p&host=h:p', 'host=h,h&port=p,p', '@h,h:p')
 
 Nobody = collections.namedtuple('Nobody', 'host port')
@@ -186,15 +185,7 @@ def test_standby_and_primary(write_config, driver):
 @pytest.fixture
 def galera(write_config):
     """A place on a Galera node that makes a cluster of its own."""
-    group = process.free_port()
-    with mariadb_server.MariaDB(
-            wsrep_on='ON', wsrep_provider=GALERA, binlog_format='ROW',
-            innodb_autoinc_lock_mode=2, wsrep_cluster_address='gcomm://',
-            wsrep_node_address='127.0.0.1',
-            wsrep_provider_options=(
-                f'gmcast.listen_addr=tcp://127.0.0.1:{group};'
-                f'ist.recv_addr=127.0.0.1:{process.free_port()};'
-                f'gcache.size=1M')) as server:
+    with mariadb_server.MariaDB(**mariadb_server.galera()) as server:
         process.wait_until(lambda: status(server) == 'Primary', 'no cluster')
         yield mysql.Place(server, write_config)
 

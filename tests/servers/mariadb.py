@@ -125,6 +125,19 @@ class MariaDB(process.Server):
                             self.port, database, query)
 
 
+def galera(provider: str = '/usr/lib/galera/libgalera_smm.so') -> dict:
+    """Options for a Galera node that makes a cluster of its own."""
+    return {
+        'wsrep_on': 'ON', 'wsrep_provider': provider,
+        'wsrep_cluster_address': 'gcomm://', 'binlog_format': 'ROW',
+        'innodb_autoinc_lock_mode': 2,
+        'wsrep_node_address': process.LOOPBACK,
+        'wsrep_provider_options': (
+            f'gmcast.listen_addr=tcp://127.0.0.1:{process.free_port()};'
+            f'ist.recv_addr=127.0.0.1:{process.free_port()};'
+            f'gcache.size=1M')}
+
+
 def database_url(driver: str, user: str, password: str | None, host: str,
                  port: int, database: str, query: dict[str, str]) -> str:
     """A SQLAlchemy URL with everything quoted that needs it."""
