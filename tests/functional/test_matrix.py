@@ -303,6 +303,15 @@ def test_members_of_etcd(system):
             ('jobboard.refused', *peers([first]))]
 
 
+def has_quorum(sentinel):
+    import redis
+    try:
+        sentinel.command('SENTINEL', 'CKQUORUM', sentinel.master_name)
+    except redis.ResponseError:
+        return False
+    return True
+
+
 def test_members_of_sentinel(system):
     with (redis_server.Redis(save=('3600', '1')) as master,
           test_sentinel.ensemble(master) as sentinels):
@@ -313,6 +322,8 @@ def test_members_of_sentinel(system):
         assert ids_and_hosts(system, 1, **options) == [
             ('jobboard.member-down', *peers([third]))]
         second.kill()
+        process.wait_until(lambda: not has_quorum(first),
+                           'a Sentinel that notices the others are gone')
         assert sorted(ids_and_hosts(system, 1, **options)) == [
             ('jobboard.member-down', *peers([second])),
             ('jobboard.member-down', *peers([third])),
