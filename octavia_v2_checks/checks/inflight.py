@@ -29,8 +29,8 @@ from octavia_v2_checks import flows
 from octavia_v2_checks import settings as settings_
 from octavia_v2_checks import versions
 from octavia_v2_checks.backends import board as boards
-from octavia_v2_checks.backends import database
 from octavia_v2_checks.backends import logbooks
+from octavia_v2_checks.checks import persistence
 from octavia_v2_checks.checks import work
 
 #: Seconds between two looks.
@@ -53,12 +53,7 @@ def check(settings: settings_.Settings, deadline: clock.Deadline
     """
     settings.require_jobboard()
     with work.asking('persistence'):
-        base = database.Database(settings.get('persistence_connection'),
-                                 deadline)
-        if base.is_memory:
-            raise findings.Blocked(
-                'config', 'persistence_connection names a database in memory')
-        with base:
+        with persistence.database_of(settings, deadline) as base:
             books = logbooks.Logbooks(base)
             stored = _Stored(books)
             with work.open_board(settings, deadline) as board:

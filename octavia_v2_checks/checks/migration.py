@@ -68,12 +68,7 @@ def check(settings: settings_.Settings, deadline: clock.Deadline
     """
     settings.require_jobboard()
     try:
-        base = database.Database(settings.get('persistence_connection'),
-                                 deadline)
-        if base.is_memory:
-            raise findings.Blocked(
-                'config', 'persistence_connection names a database in memory')
-        with base:
+        with persistence.database_of(settings, deadline) as base:
             look = _Look(base, settings)
             yield from look.findings()
     except net.Fault as fault:

@@ -53,11 +53,7 @@ def check(settings: settings_.Settings, deadline: clock.Deadline
     settings.require_jobboard()
     base: database.Database | None = None
     try:
-        base = database.Database(settings.get('persistence_connection'),
-                                 deadline)
-        if base.is_memory:
-            raise findings.Blocked(
-                'config', 'persistence_connection names a database in memory')
+        base = database_of(settings, deadline)
         with base:
             yield from _members(settings, base)
             yield from _ask(base)
@@ -67,6 +63,21 @@ def check(settings: settings_.Settings, deadline: clock.Deadline
                            _connect_remedy(settings, base, fault.slug,
                                            deadline) if base else None),
                        base)
+
+
+def database_of(settings: settings_.Settings, deadline: clock.Deadline
+                ) -> database.Database:
+    """Return the persistence database; nothing is contacted yet.
+
+    :raises findings.Blocked: if the URL is not usable, or names a database
+        that every process has for itself
+    :raises net.Fault: ``driver-missing``
+    """
+    base = database.Database(settings.get('persistence_connection'), deadline)
+    if base.is_memory:
+        raise findings.Blocked(
+            'config', 'persistence_connection names a database in memory')
+    return base
 
 
 def _finding(settings, slug, text, remedy, base):
