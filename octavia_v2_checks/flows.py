@@ -26,7 +26,6 @@ import importlib.machinery
 import importlib.util
 import json
 import pathlib
-import re
 
 from octavia_v2_checks import versions
 
@@ -47,13 +46,10 @@ def release(wanted: str) -> str | None:
 
     :param wanted: ``16``, ``16.0`` or ``2025.1``
     """
-    match = re.fullmatch(r'(\d+)(?:\.(\d+))?(?:\.\d+)*', wanted.strip())
-    if not match:
+    found = versions.octavia_release(wanted)
+    if found is None:
         return None
-    major, minor = int(match[1]), int(match[2] or 0)
-    if major > 2000:
-        # Two releases a year; 2024.1 is 14.0.
-        major = 14 + 2 * (major - 2024) + minor - 1
+    major, _ = found
     return next((r for r in table() if r.startswith(f'{major}.')), None)
 
 

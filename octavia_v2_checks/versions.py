@@ -13,6 +13,7 @@
 """Which releases are installed, asked of their metadata, not of their code."""
 
 from importlib import metadata
+import re
 
 
 def installed(distribution: str) -> str | None:
@@ -21,3 +22,19 @@ def installed(distribution: str) -> str | None:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
         return None
+
+
+def octavia_release(text: str) -> tuple[int, int] | None:
+    """Return (major, minor) of a release of Octavia, None if it is none.
+
+    :param text: ``16``, ``16.0``, ``16.0.1``, or ``2025.1``, the release of
+        OpenStack that it belongs to
+    """
+    match = re.fullmatch(r'(\d+)(?:\.(\d+))?(?:\.\d+)*', text.strip())
+    if not match:
+        return None
+    major, minor = int(match[1]), int(match[2] or 0)
+    if major > 2000:
+        # Two releases a year; 2024.1 is 14.0.
+        return 14 + 2 * (major - 2024) + minor - 1, 0
+    return major, minor

@@ -63,15 +63,11 @@ def _release(target):
     """Return (major, minor), or None where neither is known."""
     if target is None:
         return _installed()
-    match = re.fullmatch(r'(\d+)(?:\.(\d+))?(?:\.\d+)*', target.strip())
-    if not match:
+    found = versions.octavia_release(target)
+    if found is None:
         raise settings_.UsageError(
             f'{target}: no release of Octavia. Write it as 16.0 or 2025.1.')
-    major, minor = int(match[1]), int(match[2] or 0)
-    if major > 2000:
-        # Two releases a year; 2024.1 is 14.0.
-        return 14 + 2 * (major - 2024) + minor - 1, 0
-    return major, minor
+    return found
 
 
 @functools.cache
