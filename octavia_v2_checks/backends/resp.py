@@ -189,30 +189,15 @@ def encode(command: Command) -> bytes:
 
 
 class Client:
-    """A connection on which questions are asked; a context manager.
+    """Asks questions on a stream, which belongs to the caller.
 
     Every method raises :class:`net.Fault` (``timeout`` or ``tls``),
     ConnectionError if the server hangs up, and :class:`Malformed`.
     """
 
     def __init__(self, stream: net.Stream):
-        self.peer = stream.peer
         self._stream = stream
         self._reader = Reader(stream.receive)
-
-    def __enter__(self) -> 'Client':
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._stream.close()
-
-    def call(self, *command: str | int) -> Reply:
-        """Return the answer to one command of :data:`READS`."""
-        return self.pipeline([command])[0]
 
     def pipeline(self, commands: Sequence[Command]) -> list[Reply]:
         """Return the answers to commands of :data:`READS`.

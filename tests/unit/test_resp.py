@@ -137,23 +137,23 @@ def test_commands_on_the_wire():
 
 @pytest.fixture
 def client():
-    """A client, and the server's end of its connection."""
+    """A client, the server's end of its connection, and its own."""
     with socket.create_server(('127.0.0.1', 0)) as listener:
         stream = net.Stream('127.0.0.1', listener.getsockname()[1],
                             clock.Clock(5))
         server, _ = listener.accept()
-        with server, resp.Client(stream) as client:
-            yield client, server
+        with server, stream:
+            yield resp.Client(stream), server, stream
 
 
 @pytest.mark.parametrize('command', [
     ('SET', 'a', 'b'), ('set', 'a', 'b'), ('CONFIG', 'SET', 'a', 'b'),
     ('CONFIG',), ('SENTINEL', 'FAILOVER', 'x'), ('DEBUG', 'SLEEP', 1)])
 def test_sends_nothing_that_writes(client, command):
-    asking, server = client
+    asking, server, stream = client
     with pytest.raises(ValueError, match='not a command that reads'):
         asking.pipeline([('PING',), command])
-    asking.close()
+    stream.close()
     assert server.recv(100) == b''
 
 
@@ -166,14 +166,14 @@ WRITES = [('SET', 'a', 'b')]
     (b'+OK\r\n+PONG\r\n', None), (b'+QUEUED\r\n+PONG\r\n', None),
     (b'+OK\r\n+OK\r\n', None), (b'$-1\r\n$-1\r\n', None)])
 def test_asks_only_where_commands_are_queued(client, answers, verdict):
-    asking, server = client
+    asking, server, stream = client
     server.sendall(answers)
     if verdict:
         assert asking.would(WRITES).word == verdict
     else:
         with pytest.raises(resp.Malformed):
             asking.would(WRITES)
-    asking.close()
+    stream.close()
     said = b''
     while data := server.recv(1000):
         said += data
@@ -184,10 +184,10 @@ def test_asks_only_where_commands_are_queued(client, answers, verdict):
     b'+OK\r\n+QUEUED\r\n', b'+OK\r\n-NOPERM no\r\n',
     b'-ERR nested\r\n+QUEUED\r\n'])
 def test_asks_and_throws_away(client, start):
-    asking, server = client
+    asking, server, stream = client
     server.sendall(start + b'-OOM full\r\n+OK\r\n')
     assert [a.word for a in asking.would(WRITES)] == ['OOM']
-    asking.close()
+    stream.close()
     said = b''
     while data := server.recv(1000):
         said += data
