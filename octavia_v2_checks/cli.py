@@ -13,6 +13,7 @@
 """The command ``octavia-v2-checks``."""
 
 import argparse
+from collections.abc import Iterable
 import dataclasses
 import difflib
 import importlib
@@ -31,10 +32,6 @@ from octavia_v2_checks import catalogue
 
 EXIT_USAGE = 64
 EXIT_BROKEN = 255
-
-#: Seconds to read the configuration when no --deadline is given: the default
-#: deadline, since the configured one is not known yet.
-_LOAD_SECONDS = 20.0
 
 LOG = logging.getLogger(__package__)
 
@@ -105,6 +102,12 @@ def _config_arguments(parser, dest):
                  f'(default: what octavia-status reads)')
 
 
+def _target_argument(parser):
+    parser.add_argument('--target-release', metavar='RELEASE',
+                        help='the Octavia that is to run, such as 16.0 or '
+                             '2025.1 (default: the installed one)')
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog='octavia-v2-checks',
@@ -119,7 +122,13 @@ def _parser() -> argparse.ArgumentParser:
     _config_arguments(parser, 'config')
     commands = parser.add_subparsers(dest='command', metavar='COMMAND',
                                      parser_class=_Parser)
+    for add in (_add_check, _add_validate, _add_sample, _add_list,
+                _add_explain):
+        add(commands)
+    return parser
 
+
+def _add_check(commands):
     upgrade = commands.add_parser('upgrade', help='run the checks')
     upgrade_commands = upgrade.add_subparsers(
         dest='upgrade_command', metavar='check', required=True)
@@ -149,11 +158,11 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument('--offline', action='store_true',
                        help='look at the configuration only, open no '
                             'connection')
-    check.add_argument('--target-release', metavar='RELEASE',
-                       help='the Octavia that is to run, such as 16.0 or '
-                            '2025.1 (default: the installed one)')
+    _target_argument(check)
     check.set_defaults(run=_upgrade_check)
 
+
+def _add_validate(commands):
     validate = commands.add_parser(
         'validate', help='look at the configuration only, without a '
                          'connection',
@@ -164,11 +173,11 @@ def _parser() -> argparse.ArgumentParser:
                           help='a configuration file, as --config-file')
     validate.add_argument('--format', choices=('table', 'json', 'sarif'),
                           default='table')
-    validate.add_argument('--target-release', metavar='RELEASE',
-                          help='the Octavia that is to run, such as 16.0 or '
-                               '2025.1 (default: the installed one)')
+    _target_argument(validate)
     validate.set_defaults(run=_validate)
 
+
+def _add_sample(commands):
     sample = commands.add_parser(
         'sample', help='print a ready [task_flow] section',
         description='Prints a [task_flow] in which validate finds nothing. '
@@ -190,26 +199,35 @@ def _parser() -> argparse.ArgumentParser:
                         help='write to FILE, which only you may read')
     sample.set_defaults(run=_sample)
 
+
+def _add_list(commands):
     listing = commands.add_parser(
         'list', help='print every check and every finding id')
     listing.add_argument('--format', choices=('table', 'json'),
                          default='table')
     listing.set_defaults(run=_list)
 
+
+def _add_explain(commands):
     explain = commands.add_parser(
         'explain', help='say what a finding means and how to mend it')
     explain.add_argument('id', metavar='ID',
                          help='a finding id such as migration.behind, or a '
                               'check id')
     explain.set_defaults(run=_explain)
-    return parser
 
 
-def _unknown(what: str, given: str, known: list[str]) -> _Usage:
+def _unknown(what: str, given: str, known: Iterable[str],
+             rest: str | None = None) -> _Usage:
+    """Return the mistake of naming something that does not exist.
+
+    :param rest: where to find all names, if they are too many to print
+    """
+    known = list(known)
     near = difflib.get_close_matches(given, known, 1, 0.5)
     hint = f' Did you mean {near[0]}?' if near else ''
-    return _Usage(f'unknown {what} {given!r}.{hint} Known: '
-                  f'{", ".join(known)}')
+    return _Usage(f'unknown {what} {given!r}.{hint} '
+                  + (rest or f'Known: {", ".join(known)}'))
 
 
 def _select(checks, only, skip, offline):
@@ -239,7 +257,7 @@ def _upgrade_check(args) -> int:
     formats = _reports()
     name = args.format or 'table'
     if name not in formats:
-        raise _unknown('format', name, list(formats))
+        raise _unknown('format', name, formats)
     begin = time.monotonic()
     settings = _load(args.config + args.more_config, args.deadline)
     if args.target_release:
@@ -267,7 +285,7 @@ def _release(given: str) -> str:
     from octavia_v2_checks import flows
     release = flows.release(given)
     if release is None:
-        raise _unknown('release', given, list(flows.table()))
+        raise _unknown('release', given, flows.table())
     return release
 
 
@@ -302,15 +320,15 @@ def _load(config, seconds=None):
     """Read the settings, in bounded time: a config source may be remote."""
     from octavia_v2_checks import clock
     from octavia_v2_checks import settings
-    time_left = clock.Clock(seconds or _LOAD_SECONDS)
+    seconds = seconds or settings.LOAD_SECONDS
     try:
-        return clock.bounded(lambda: settings.load(config), time_left)
+        return settings.load_in_time(config, seconds)
     except settings.UsageError as exc:
         raise _Usage(exc.args[0]) from None
     except clock.OutOfTime:
         raise _Broken(
             f'the configuration sources did not answer within '
-            f'{time_left.seconds:g} s, so nothing was checked. See [DEFAULT] '
+            f'{seconds:g} s, so nothing was checked. See [DEFAULT] '
             f'config_source.') from None
 
 
@@ -343,38 +361,31 @@ def _write(path: str, text: str, private: bool = False) -> None:
 
 
 def _list(args) -> int:
-    entries = catalogue.entries()
     if args.format == 'json':
         print(json.dumps([
             {'id': id_, 'title': title, 'findings': [
                 {'id': e.id, 'severity': e.severity.lower(),
-                 'title': e.title}
-                for e in entries if e.id.startswith(f'{id_}.')]}
+                 'title': e.title} for e in catalogue.area(id_).values()]}
             for id_, title in catalogue.CHECKS.items()], indent=2))
         return 0
-    width = max(len(e.id) for e in entries)
+    width = max(len(e.id) for e in catalogue.entries())
     for id_, title in catalogue.CHECKS.items():
         print(f'{id_}: {title}')
-        for e in entries:
-            if e.id.startswith(f'{id_}.'):
-                print(f'  {e.id:<{width}}  {e.severity.lower():<7}  '
-                      f'{e.title}')
+        for e in catalogue.area(id_).values():
+            print(f'  {e.id:<{width}}  {e.severity.lower():<7}  {e.title}')
     return 0
 
 
 def _explain(args) -> int:
-    known = {e.id: e for e in catalogue.entries()}
     if args.id in catalogue.CHECKS:
         print(f'{args.id}: {catalogue.CHECKS[args.id]}\n')
-        for id_ in known:
-            if id_.startswith(f'{args.id}.'):
-                print(f'  {id_}')
+        for id_ in catalogue.area(args.id):
+            print(f'  {id_}')
         return 0
+    known = {e.id: e for e in catalogue.entries()}
     if args.id not in known:
-        near = difflib.get_close_matches(args.id, known, 1, 0.5)
-        hint = f' Did you mean {near[0]}?' if near else ''
-        raise _Usage(f'unknown id {args.id!r}.{hint} "octavia-v2-checks '
-                     f'list" prints all of them')
+        raise _unknown('id', args.id, known,
+                       '"octavia-v2-checks list" prints all of them')
     entry = known[args.id]
     print(f'{entry.id} ({entry.severity.lower()})\n')
     for title, text in (('', entry.title), ('Why it matters: ', entry.why),

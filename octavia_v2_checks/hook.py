@@ -26,9 +26,6 @@ from oslo_config import sources
 #: The stock row that ours replace, by the name of its method.
 STOCK_CHECK = '_check_amphorav2'
 
-#: Seconds to read the configuration: the default deadline.
-LOAD_SECONDS = 20.0
-
 
 class Source(sources.ConfigurationSource):
     """A configuration source that has no values."""
@@ -127,12 +124,9 @@ class _Run:
         self.titles = [('config', 'AmphoraV2 configuration')]
 
     def _set_up(self, conf):
-        from octavia_v2_checks import clock
         from octavia_v2_checks import engine
         from octavia_v2_checks import settings
-        # A configuration source may be remote, so this is bounded as well.
-        self.settings = clock.bounded(
-            lambda: settings.load(_named(conf)), clock.Clock(LOAD_SECONDS))
+        self.settings = settings.load_in_time(_named(conf))
         own = self.settings.own
         self.keep_stock = own('stock_check') == 'keep'
         checks = engine.checks()

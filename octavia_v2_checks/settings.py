@@ -26,6 +26,7 @@ from typing import Any
 
 from oslo_config import cfg
 
+from octavia_v2_checks import clock
 from octavia_v2_checks import findings
 from octavia_v2_checks import inifile
 from octavia_v2_checks import opts
@@ -40,6 +41,11 @@ PROG = 'octavia-status'
 #: Provider names under which the amphora driver runs the amphorav2 code
 #: (octavia.api.drivers entry points, from 9.0.0 on).
 AMPHORA_PROVIDERS = frozenset({'amphora', 'amphorav2', 'octavia'})
+
+
+#: Seconds to read the configuration: the default deadline, since the
+#: configured one is not known yet.
+LOAD_SECONDS = 20.0
 
 
 class UsageError(Exception):
@@ -297,6 +303,15 @@ def _strange_variables():
                      for group in (opts.TASK_FLOW, opts.OWN_GROUP))
     return tuple(sorted(name for name in os.environ
                         if name.startswith(prefixes) and name not in names))
+
+
+def load_in_time(named: Iterable[tuple[str, str]],
+                 seconds: float = LOAD_SECONDS) -> Settings:
+    """Do as :func:`load`, but wait for no config source that is remote.
+
+    :raises clock.OutOfTime: if they have not all answered
+    """
+    return clock.bounded(lambda: load(named), clock.Clock(seconds))
 
 
 def load(named: Iterable[tuple[str, str]] = ()) -> Settings:
