@@ -77,3 +77,16 @@ def clear_environment(monkeypatch) -> None:
 def peer(server) -> str:
     """How a finding names a server."""
     return f'{server.host}:{server.port}'
+
+
+def assert_another(probe, server, name: str, driver: str) -> None:
+    """A server of another kind is named, and the option that fits it.
+
+    :param probe: a :class:`Prober`
+    :param driver: what the remedy says: its driver, or another option
+    """
+    found = probing.only(probe([server.host], server.port, timeout=2),
+                         'jobboard.wrong-protocol')
+    assert f'{name} answers' in found.message
+    assert found.host == peer(server)
+    assert driver in found.remedy

@@ -294,17 +294,13 @@ def test_a_proxy_that_is_none(probe, etcd, monkeypatch, url, slug):
     assert 'http_proxy' in found[1].message and url not in repr(found)
 
 
-@pytest.mark.parametrize('fixture, name', [
-    ('redis', 'Redis'), ('zookeeper', 'ZooKeeper'), ('mariadb', 'MySQL')])
-def test_another_server(probe, request, fixture, name):
-    server = request.getfixturevalue(fixture)
-    found = probing.only(probe([server.host], server.port, timeout=2),
-                         'jobboard.wrong-protocol')
-    assert f'{name} answers' in found.message
-    assert found.host == peer(server)
-    drivers = {'redis': 'redis_taskflow_driver',
-               'zookeeper': 'zookeeper_taskflow_driver'}
-    assert drivers.get(fixture, 'jobboard_backend_hosts') in found.remedy
+@pytest.mark.parametrize('fixture, name, driver', [
+    ('redis', 'Redis', 'redis_taskflow_driver'),
+    ('zookeeper', 'ZooKeeper', 'zookeeper_taskflow_driver'),
+    ('mariadb', 'MySQL', 'jobboard_backend_hosts')])
+def test_another_server(probe, request, fixture, name, driver):
+    jobboards.assert_another(probe, request.getfixturevalue(fixture), name,
+                             driver)
 
 
 def test_a_sentinel(probe, redis):
