@@ -64,6 +64,8 @@ class Row:
     :ivar findings: worst first
     :ivar note: for a reader: what was found right, or why nothing was asked
     :ivar duration: seconds
+    :ivar applies: whether there was anything to look at
+    :ivar blocked_by: the finding of another row that kept it from looking
     """
 
     id: str
@@ -72,6 +74,8 @@ class Row:
     findings: tuple[Finding, ...]
     note: str | None
     duration: float
+    applies: bool = True
+    blocked_by: Finding | None = None
 
     @property
     def details(self) -> str | None:
@@ -155,6 +159,7 @@ class _Run:
         self.findings: list[Finding] = []
         self.notes: list[str] = []
         self.blocked: Blocked | None = None
+        self.applies = True
         self.started = time.monotonic()
         self.duration: float | None = None
         self.ended = threading.Event()
@@ -174,6 +179,7 @@ class _Run:
                     raise TypeError(f'yielded {type(said).__name__}')
         except NotApplicable as exc:
             self.notes.append(exc.args[0])
+            self.applies = False
         except Blocked as exc:
             self.blocked = exc
         except clock.OutOfTime:
@@ -210,7 +216,8 @@ class _Run:
             said.append(self._late())
         duration = self.duration or time.monotonic() - self.started
         return Result(self.check.id, self.title, said, list(self.notes),
-                      self.blocked if ended else None, duration)
+                      self.blocked if ended else None, duration,
+                      self.applies)
 
 
 @dataclasses.dataclass
@@ -223,6 +230,7 @@ class Result:
     notes: list[str]
     blocked: Blocked | None
     duration: float
+    applies: bool
 
 
 def run(settings: settings_.Settings, selected: Sequence[Check],
@@ -259,6 +267,7 @@ def _row(result, results, clean):
                   key=lambda f: -f.severity)
     severity = max((f.severity for f in said), default=Severity.SUCCESS)
     note = ' '.join(clean(n) for n in result.notes) or None
+    cause = None
     if result.blocked:
         cause = _cause(result, results)
         if cause:
@@ -273,7 +282,8 @@ def _row(result, results, clean):
                 f'{result.blocked.check}'))
             severity = Severity.FAILURE
     return Row(result.id, result.title, severity, tuple(said), note,
-               result.duration)
+               result.duration, result.applies,
+               cause and cleaned(cause, clean))
 
 
 def _cause(result, results):

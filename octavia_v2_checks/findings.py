@@ -13,6 +13,7 @@
 """What a check says: severities, findings, and the reasons to say nothing."""
 
 import dataclasses
+import datetime
 import enum
 from typing import Any
 
@@ -28,6 +29,22 @@ class Severity(enum.IntEnum):
 
 
 @dataclasses.dataclass(frozen=True)
+class Waiver:
+    """Why a finding does not count, and for how long.
+
+    :ivar reason: as the operator gave it
+    :ivar until: the last day on which it holds, in UTC
+    """
+
+    reason: str
+    until: datetime.date
+
+    def as_text(self) -> str:
+        """Return it as a report shows it."""
+        return f'waived until {self.until}: {self.reason}'
+
+
+@dataclasses.dataclass(frozen=True)
 class Finding:
     """One thing that is wrong, where, and how to mend it.
 
@@ -38,6 +55,7 @@ class Finding:
     :ivar file: path of the configuration file, if it comes from one
     :ivar line: line in that file, counted from 1
     :ivar host: ``host:port`` of the server it is about
+    :ivar waived: set if the operator has decided that it does not count
     """
 
     id: str
@@ -48,16 +66,26 @@ class Finding:
     file: str | None = None
     line: int | None = None
     host: str | None = None
+    waived: Waiver | None = None
+
+    @property
+    def counts(self) -> Severity:
+        """The severity with which it counts in its row."""
+        return Severity.SUCCESS if self.waived else self.severity
 
     def as_dict(self) -> dict[str, Any]:
         """Return the finding as the JSON report shows it."""
         return dataclasses.asdict(self) | {
-            'severity': self.severity.name.lower()}
+            'severity': self.severity.name.lower(),
+            'waived': self.waived and {
+                'reason': self.waived.reason,
+                'until': self.waived.until.isoformat()}}
 
     def as_text(self) -> str:
         """Return ``id: message Remedy: …``, as Details of a row show it."""
         remedy = f' Remedy: {self.remedy}' if self.remedy else ''
-        return f'{self.id}: {self.message}{remedy}'
+        waived = f' ({self.waived.as_text()})' if self.waived else ''
+        return f'{self.id}{waived}: {self.message}{remedy}'
 
 
 def finding(id_: str, message: str, remedy: str | None = None,
