@@ -67,6 +67,10 @@ class Deadline(Clock):
         """Return the clock of one question, which starts now."""
         return Clock(min(self._probe, self.left()))
 
+    def renewed(self) -> 'Deadline':
+        """Return another with as much time, which starts now."""
+        return Deadline(self.seconds, self._probe)
+
 
 def bounded(function: Callable[[], T], clock: Clock) -> T:
     """Call something that may never return, such as ``getaddrinfo``.

@@ -17,7 +17,6 @@ from collections.abc import Iterable
 from collections.abc import Sequence
 import dataclasses
 import datetime
-import importlib
 import logging
 import threading
 import time
@@ -25,36 +24,28 @@ import traceback
 
 from octavia_v2_checks import catalogue
 from octavia_v2_checks import clock
-from octavia_v2_checks import plugins
+from octavia_v2_checks import opts
 from octavia_v2_checks import redact
+from octavia_v2_checks import registry
 from octavia_v2_checks import settings as settings_
 from octavia_v2_checks import versions
 from octavia_v2_checks.findings import Blocked
 from octavia_v2_checks.findings import Finding
+from octavia_v2_checks.findings import finding
 from octavia_v2_checks.findings import NotApplicable
 from octavia_v2_checks.findings import Severity
+from octavia_v2_checks.findings import Waiver
+from octavia_v2_checks.registry import Check
 
 LOG = logging.getLogger(__name__)
 
-ENTRY_POINTS = 'octavia_v2_checks.checks'
+#: Told what becomes of each check: ``None`` when it begins, its severity when
+#: it has ended. Called in the check's thread.
+Observer = Callable[[Check, Severity | None], None]
 
-CheckFunction = Callable[[settings_.Settings, clock.Deadline],
-                         Iterable[Finding | str]]
 
-
-@dataclasses.dataclass(frozen=True)
-class Check:
-    """One row of the report.
-
-    :ivar load: returns the check function; called in the check's thread, so
-        that its imports go on beside the others' network waits
-    :ivar owner: the distribution it comes from
-    """
-
-    id: str
-    title: str
-    load: Callable[[], CheckFunction]
-    owner: str = 'octavia-v2-checks'
+def unobserved(_check: Check, _severity: Severity | None) -> None:
+    """Observe nothing."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,40 +97,29 @@ class Report:
         """The worst of all rows."""
         return max((r.severity for r in self.rows), default=Severity.SUCCESS)
 
+    @property
+    def to_do(self) -> list[Finding]:
+        """What has to be mended, in the order in which to do it.
+
+        Failures come first; within them the order of the rows is the order
+        in which the parts depend on each other. What another remedy needs
+        (a right, before the migration that uses it) stands before it.
+        """
+        wrong = sorted((f for row in self.rows for f in row.findings
+                        if f.counts and f.remedy), key=lambda f: -f.severity)
+        for first in [f for f in wrong if f.id in catalogue.NEEDED_BY]:
+            needing = [f for f in wrong
+                       if f.id in catalogue.NEEDED_BY[first.id]]
+            if needing:
+                wrong.remove(first)
+                wrong.insert(wrong.index(needing[0]), first)
+        return wrong
+
     def exit_code(self, fail_level: str) -> int:
         """Return oslo.upgradecheck's code, for ``warning`` or ``failure``."""
         if (self.severity is Severity.WARNING and fail_level == 'failure'):
             return 0
         return int(self.severity)
-
-
-def _own(id_: str) -> Callable[[], CheckFunction]:
-    return lambda: importlib.import_module(
-        f'octavia_v2_checks.checks.{id_}').check
-
-
-def checks() -> list[Check]:
-    """Return every check that is installed, ours first.
-
-    Others come from entry points named ``octavia_v2_checks.checks``; the
-    function may carry its row's title as an attribute ``title``.
-    """
-    found = [Check(id_, title, _own(id_))
-             for id_, title in catalogue.CHECKS.items()]
-    for owner, entry in plugins.find(ENTRY_POINTS):
-        if owner != Check.owner:
-            found.append(_foreign(entry, owner, {c.id for c in found}))
-    return found
-
-
-def _foreign(entry, owner, taken):
-    if entry.name not in taken:
-        return Check(entry.name, entry.name, entry.load, owner)
-
-    def refuse():
-        raise ValueError(f'{owner} uses the id {entry.name} of another check')
-
-    return Check(f'{owner}:{entry.name}', entry.name, refuse, owner)
 
 
 def undetermined(id_: str, message: str, remedy: str) -> Finding:
@@ -151,8 +131,9 @@ class _Run:
     """One check while it runs: what it has said so far, and how it ended."""
 
     def __init__(self, check: Check, settings: settings_.Settings,
-                 deadline: clock.Deadline):
+                 deadline: clock.Deadline, observer: Observer):
         self.check = check
+        self.observer = observer
         self.title = check.title
         self.settings = settings
         self.deadline = deadline
@@ -167,18 +148,18 @@ class _Run:
                          name=f'check-{check.id}').start()
 
     def _run(self):
+        self.observer(self.check, None)
         try:
             function = self.check.load()
-            self.title = getattr(function, 'title', self.title)
-            for said in function(self.settings, self.deadline):
+            self.title = str(getattr(function, 'title', self.title))
+            for offered in function(self.settings, self.deadline):
+                said = self.check.accept(offered)
                 if isinstance(said, Finding):
                     self.findings.append(said)
-                elif isinstance(said, str):
-                    self.notes.append(said)
                 else:
-                    raise TypeError(f'yielded {type(said).__name__}')
+                    self.notes.append(said)
         except NotApplicable as exc:
-            self.notes.append(exc.args[0])
+            self.notes.append(exc.reason)
             self.applies = False
         except Blocked as exc:
             self.blocked = exc
@@ -187,37 +168,58 @@ class _Run:
         except BaseException as exc:
             self._crashed(exc)
         self.duration = time.monotonic() - self.started
+        self.observer(self.check, max(
+            [f.severity for f in self.findings]
+            + [Severity.FAILURE] * bool(self.blocked),
+            default=Severity.SUCCESS))
         self.ended.set()
 
     def _crashed(self, exc):
         LOG.debug('check %s failed', self.check.id, exc_info=exc)
-        frame = (traceback.extract_tb(exc.__traceback__) or [None])[-1]
-        at = (f' at {frame.filename.rpartition("/")[2]}:{frame.lineno}'
-              if frame else '')
         self.findings.append(undetermined(
             self.check.id,
-            f'The check itself failed ({type(exc).__name__}{at}), so nothing '
-            f'is known.',
+            f'The check of {self.check.owner} itself failed '
+            f'({_what(exc)}), so nothing is known.',
             f'Report it to the authors of {self.check.owner}, with what '
             f'octavia-v2-checks --debug prints on stderr.'))
 
     def _late(self):
         return undetermined(
             self.check.id,
-            f'No result within the deadline of {self.deadline.seconds:g} s.',
+            f'The check of {self.check.owner} had no result within the '
+            f'deadline of {self.deadline.seconds:g} s.',
             'Find out what is slow, or allow more time with --deadline or '
             '[octavia_v2_checks] deadline.')
 
     def snapshot(self) -> 'Result':
-        """Return the result as it stands, late or not."""
+        """Return the result as it stands, late or not.
+
+        Without secrets, and with the operator's waivers on the findings.
+        """
         ended = self.ended.is_set()
         said = list(self.findings)
         if not ended:
             said.append(self._late())
+        clean = self.settings.redactor
+        said = waived((cleaned(f, clean) for f in said), self.settings)
+        blocked = self.blocked if ended else None
+        if self.applies and not blocked and not any(
+                f.id == f'{self.check.id}.undetermined' for f in said):
+            said += unmatched(self.check.id, said, self.settings)
         duration = self.duration or time.monotonic() - self.started
-        return Result(self.check.id, self.title, said, list(self.notes),
-                      self.blocked if ended else None, duration,
+        return Result(self.check.id, self.title, said,
+                      [clean(n) for n in self.notes], blocked, duration,
                       self.applies)
+
+
+def _what(exc):
+    """Return what was raised and where, without its text."""
+    if isinstance(exc, registry.Unfit):
+        return exc.args[0]
+    frame = (traceback.extract_tb(exc.__traceback__) or [None])[-1]
+    at = (f' at {frame.filename.rpartition("/")[2]}:{frame.lineno}'
+          if frame else '')
+    return f'{type(exc).__name__}{at}'
 
 
 @dataclasses.dataclass
@@ -234,20 +236,22 @@ class Result:
 
 
 def run(settings: settings_.Settings, selected: Sequence[Check],
-        deadline: clock.Deadline, skipped: Sequence[str] = ()) -> Report:
+        deadline: clock.Deadline, skipped: Sequence[str] = (),
+        observer: Observer = unobserved) -> Report:
     """Run checks and report, by the deadline at the latest.
 
     :param selected: the checks to run
     :param skipped: ids of those left out, for the report
+    :param observer: told what becomes of each check
     """
     started = datetime.datetime.now(datetime.timezone.utc)
     begin = time.monotonic()
-    runs = [_Run(check, settings, deadline) for check in selected]
+    runs = [_Run(check, settings, deadline, observer) for check in selected]
     for one in runs:
         one.ended.wait(deadline.left())
     results = {r.check.id: r.snapshot() for r in runs}
-    clean = settings.redactor
-    rows = tuple(_row(r, results, clean) for r in results.values())
+    rows = tuple(_row(r, results, settings.redactor)
+                 for r in results.values())
     return Report(rows, tuple(skipped), versions.installed('octavia'),
                   versions.installed('taskflow'), started,
                   time.monotonic() - begin)
@@ -262,28 +266,57 @@ def cleaned(finding: Finding, clean: redact.Redactor) -> Finding:
         host=clean(finding.host) if finding.host else finding.host)
 
 
+def waived(findings: Iterable[Finding],
+           settings: settings_.Settings) -> list[Finding]:
+    """Return findings, those that a waiver covers marked with it."""
+    def mark(found):
+        rule = next((r for r in settings.waivers
+                     if r.covers(found.id, found.host)), None)
+        return dataclasses.replace(
+            found, waived=Waiver(settings.redactor(rule.reason),
+                                 rule.until)) if rule else found
+
+    return [mark(f) for f in findings]
+
+
+def unmatched(check: str, findings: Iterable[Finding],
+              settings: settings_.Settings) -> list[Finding]:
+    """Return a finding for each waiver that covers nothing of a check."""
+    found = list(findings)
+    known = {e.id for e in catalogue.entries()} if settings.waivers else ()
+    return [finding('config.waiver-unmatched',
+                    f'The waiver of {rule.id}'
+                    + (f' on {rule.host}' if rule.host else '')
+                    + ' covers nothing: this run has no such finding.',
+                    option=f'{opts.OWN_GROUP}.waivers')
+            for rule in settings.waivers
+            if rule.area == check and not rule.expired
+            # What names no finding at all is reported as such.
+            and (rule.id in known or check not in catalogue.CHECKS)
+            and not any(rule.covers(f.id, f.host) for f in found)]
+
+
 def _row(result, results, clean):
-    said = sorted((cleaned(f, clean) for f in result.findings),
-                  key=lambda f: -f.severity)
-    severity = max((f.severity for f in said), default=Severity.SUCCESS)
-    note = ' '.join(clean(n) for n in result.notes) or None
+    said = sorted(result.findings, key=lambda f: -f.severity)
+    severity = max((f.counts for f in said), default=Severity.SUCCESS)
+    note = ' '.join(result.notes) or None
     cause = None
     if result.blocked:
+        reason = clean(result.blocked.reason)
         cause = _cause(result, results)
         if cause:
-            severity = max(severity, Severity.FAILURE)
-            note = (f'Not checked: {clean(result.blocked.reason)} '
-                    f'({cause.id}).')
+            severity = max(severity, cause.counts)
+            also = f', {cause.waived.as_text()}' if cause.waived else ''
+            note = f'Not checked: {reason} ({cause.id}{also}).'
         else:
             said.insert(0, undetermined(
-                result.id, f'Not checked: {clean(result.blocked.reason)}.',
+                result.id, f'Not checked: {reason}.',
                 f'Run the check {result.blocked.check}, which names the '
                 f'cause: octavia-v2-checks upgrade check --only '
                 f'{result.blocked.check}'))
             severity = Severity.FAILURE
     return Row(result.id, result.title, severity, tuple(said), note,
-               result.duration, result.applies,
-               cause and cleaned(cause, clean))
+               result.duration, result.applies, cause)
 
 
 def _cause(result, results):
@@ -295,4 +328,4 @@ def _cause(result, results):
     if not result or result.blocked:
         return None
     failures = [f for f in result.findings if f.severity is Severity.FAILURE]
-    return failures[0] if failures else None
+    return max(failures, key=lambda f: f.counts, default=None)

@@ -74,12 +74,18 @@ class Finding:
         return Severity.SUCCESS if self.waived else self.severity
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the finding as the JSON report shows it."""
-        return dataclasses.asdict(self) | {
-            'severity': self.severity.name.lower(),
-            'waived': self.waived and {
-                'reason': self.waived.reason,
-                'until': self.waived.until.isoformat()}}
+        """Return the finding as the JSON report shows it.
+
+        ``waived`` is there only if it is.
+        """
+        shown = dataclasses.asdict(self) | {
+            'severity': self.severity.name.lower()}
+        if self.waived:
+            shown['waived'] = {'reason': self.waived.reason,
+                               'until': self.waived.until.isoformat()}
+        else:
+            del shown['waived']
+        return shown
 
     def as_text(self) -> str:
         """Return ``id: message Remedy: …``, as Details of a row show it."""
@@ -109,6 +115,10 @@ class NotApplicable(Exception):
     :param reason: a sentence for Details
     """
 
+    def __init__(self, reason: str):
+        super().__init__(reason)
+        self.reason = str(reason)
+
 
 class Blocked(Exception):
     """Raised by a check that another check's finding keeps from looking.
@@ -124,4 +134,4 @@ class Blocked(Exception):
     def __init__(self, check: str, reason: str):
         super().__init__(reason)
         self.check = check
-        self.reason = reason
+        self.reason = str(reason)

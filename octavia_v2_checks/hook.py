@@ -19,7 +19,10 @@ reads the list of checks. Everywhere else the driver does nothing, and this
 module imports next to nothing.
 """
 
+import contextlib
+import functools
 import sys
+from typing import Any
 
 from oslo_config import sources
 
@@ -92,8 +95,8 @@ def _named(conf):
     return parser.parse_known_args(arguments)[0].named or []
 
 
-class _UnknownCheck(Exception):
-    """The configuration skips a check that does not exist."""
+class _Refused(Exception):
+    """The configuration names something that does not exist."""
 
 
 class _Run:
@@ -104,15 +107,14 @@ class _Run:
     """
 
     def __init__(self, conf):
-        self.report = None
+        self.report: Any = None
         self.broken = None
         self.keep_stock = False
+        self.unwritten = []
         try:
             self._set_up(conf)
-        except _UnknownCheck as exc:
-            self._break(f'[octavia_v2_checks] skip names {exc.args[0]!r}, '
-                        f'which is no check. Remedy: octavia-v2-checks list '
-                        f'prints the checks.')
+        except _Refused as exc:
+            self._break(exc.args[0])
         except Exception as exc:
             self._break(f'The checks could not be set up '
                         f'({type(exc).__name__}). Remedy: run '
@@ -124,30 +126,54 @@ class _Run:
         self.titles = [('config', 'AmphoraV2 configuration')]
 
     def _set_up(self, conf):
-        from octavia_v2_checks import engine
+        from octavia_v2_checks import arguments
+        from octavia_v2_checks import output
+        from octavia_v2_checks import registry
         from octavia_v2_checks import settings
         self.settings = settings.load_in_time(_named(conf))
         own = self.settings.own
         self.keep_stock = own('stock_check') == 'keep'
-        checks = engine.checks()
+        try:
+            self.formats = output.formats(
+                [form for form, _ in self.settings.report_files])
+        except arguments.Usage as exc:
+            raise _Refused(f'[octavia_v2_checks] report_file: '
+                           f'{exc.args[0]}.') from None
+        checks = registry.checks()
         unknown = set(own('skip')) - {c.id for c in checks}
         if unknown:
-            raise _UnknownCheck(min(unknown))
+            raise _Refused(
+                f'[octavia_v2_checks] skip names {min(unknown)!r}, which is '
+                f'no check. Remedy: octavia-v2-checks list prints the '
+                f'checks.')
         self.skipped = [c.id for c in checks if c.id in own('skip')]
         self.selected = [c for c in checks if c.id not in self.skipped]
         self.titles = [(c.id, c.title) for c in self.selected]
 
     def row(self, id_):
         """Return a row of the report; the first call runs all checks."""
-        from octavia_v2_checks import clock
-        from octavia_v2_checks import engine
         if self.report is None:
-            own = self.settings.own
-            self.report = engine.run(
-                self.settings, self.selected,
-                clock.Deadline(own('deadline'), own('probe_timeout')),
-                self.skipped)
+            # A check that prints must not spoil --json.
+            with contextlib.redirect_stdout(sys.stderr):
+                self._run()
         return next(r for r in self.report.rows if r.id == id_)
+
+    def _run(self):
+        from octavia_v2_checks import arguments
+        from octavia_v2_checks import clock
+        from octavia_v2_checks import output
+        from octavia_v2_checks import waiting
+        own = self.settings.own
+        self.report = waiting.run(
+            self.settings, self.selected,
+            clock.Deadline(own('deadline'), own('probe_timeout')),
+            self.skipped, own('wait'),
+            functools.partial(print, file=sys.stderr))
+        for form, path in self.settings.report_files:
+            try:
+                output.write(path, self.formats[form](self.report))
+            except arguments.Usage as exc:
+                self.unwritten.append(f'{exc.args[0]}.')
 
 
 class _Row:
@@ -163,6 +189,11 @@ class _Row:
             return upgradecheck.Result(upgradecheck.Code.FAILURE,
                                        self.run.broken)
         row = self.run.row(self.id)
+        if self.run.unwritten and self.id == self.run.titles[0][0]:
+            # Who collects the file must not miss that there is none.
+            return upgradecheck.Result(upgradecheck.Code.FAILURE, ' '.join(
+                [*self.run.unwritten, 'Remedy: correct [octavia_v2_checks] '
+                 'report_file.', row.details or '']).rstrip())
         code = upgradecheck.Code(int(row.severity))
         if (code == upgradecheck.Code.WARNING
                 and self.run.settings.own('fail_level') == 'failure'):

@@ -24,6 +24,8 @@ private :class:`oslo_config.cfg.ConfigOpts` only.
 from oslo_config import cfg
 from oslo_config import types
 
+from octavia_v2_checks import waivers
+
 TASK_FLOW = 'task_flow'
 OWN_GROUP = 'octavia_v2_checks'
 
@@ -91,6 +93,38 @@ class DatabaseURL(types.String):
         value = super().__call__(value)
         if '://' not in value:
             raise ValueError('not a database URL')
+        return value
+
+
+class Waiver(types.String):
+    """A waiver, as :func:`octavia_v2_checks.waivers.parse` reads it.
+
+    :raises ValueError: on read, for a text that is none; empty means none
+    """
+
+    NONE_DEFAULT = ''
+
+    def __call__(self, value):
+        value = super().__call__(value)
+        if value:
+            waivers.parse(value)
+        return value
+
+
+class ReportFile(types.String):
+    """``FORMAT:PATH`` of a report to leave behind.
+
+    :raises ValueError: on read, for a text without one of the two; empty
+        means none
+    """
+
+    NONE_DEFAULT = ''
+
+    def __call__(self, value):
+        value = super().__call__(value)
+        form, _, path = value.partition(':')
+        if value and not (form.strip() and path.strip()):
+            raise ValueError('a report is written FORMAT:PATH')
         return value
 
 
@@ -342,6 +376,24 @@ def own_opts():
                      ('failure', 'Exit with 0 when there are only warnings.')],
             help='From which severity on a pipeline is stopped, by an exit '
                  'code that is not 0.'),
+        cfg.MultiOpt(
+            'waivers', item_type=Waiver(),
+            help='A finding that shall not count for a time, written '
+                 f'{waivers.FORM}. May be given several times. The finding '
+                 'stays in every report, with the reason; the day given is '
+                 'the last one, in UTC. HOST is the server that the finding '
+                 'names, with or without its port.'),
+        cfg.MultiOpt(
+            'report_file', item_type=ReportFile(),
+            help='Leave a report behind, written FORMAT:PATH, such as '
+                 'junit:/var/log/octavia/checks.xml. May be given several '
+                 'times. The formats are those of --format; '
+                 '"octavia-status upgrade check" writes them too.'),
+        cfg.FloatOpt(
+            'wait', default=0.0, min=0.0,
+            help='Seconds for which checks that fail are run again until '
+                 'they pass. The last attempt begins within this time and '
+                 'ends by its own deadline.'),
     ]
 
 

@@ -22,6 +22,9 @@ from importlib import metadata
 import sys
 from typing import NamedTuple
 
+#: What the names of the groups that matter here begin with.
+GROUPS = ('octavia_v2_checks.', 'octavia.status.')
+
 
 class Plugin(NamedTuple):
     """One entry point.
@@ -37,8 +40,8 @@ class Plugin(NamedTuple):
 def _ours(path: tuple[str, ...]) -> tuple[Plugin, ...]:
     found: dict[tuple[str, str, str], Plugin] = {}
     for distribution in metadata.distributions(path=list(path)):
-        if 'octavia_v2_checks.' not in (
-                distribution.read_text('entry_points.txt') or ''):
+        text = distribution.read_text('entry_points.txt') or ''
+        if not any(group in text for group in GROUPS):
             continue
         owner = distribution.metadata['Name']
         for entry in distribution.entry_points:
@@ -49,6 +52,6 @@ def _ours(path: tuple[str, ...]) -> tuple[Plugin, ...]:
 
 
 def find(group: str) -> list[Plugin]:
-    """Return the entry points of one ``octavia_v2_checks.`` group."""
+    """Return the entry points of one of the groups."""
     return [p for p in _ours(tuple(sys.path))
             if p.entry.group == group]

@@ -32,6 +32,7 @@ from octavia_v2_checks import inifile
 from octavia_v2_checks import opts
 from octavia_v2_checks import reader as reader_
 from octavia_v2_checks import redact
+from octavia_v2_checks import waivers
 from octavia_v2_checks.reader import Value
 
 #: Program whose default files are read: octavia.conf and octavia-status.conf
@@ -105,6 +106,17 @@ class Settings:
         if value is None or value.error:
             return next(o.default for o in opts.own_opts() if o.dest == name)
         return value.value
+
+    @functools.cached_property
+    def waivers(self) -> tuple[waivers.Rule, ...]:
+        """The findings that shall not count."""
+        return tuple(waivers.parse(t) for t in self.own('waivers') or () if t)
+
+    @functools.cached_property
+    def report_files(self) -> tuple[tuple[str, str], ...]:
+        """The reports to leave behind, as (format, path)."""
+        split = [t.partition(':') for t in self.own('report_file') or () if t]
+        return tuple((form.strip(), path.strip()) for form, _, path in split)
 
     @functools.cached_property
     def unreadable(self) -> bool:

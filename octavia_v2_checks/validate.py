@@ -34,14 +34,16 @@ def run(settings: settings_.Settings, target_release: str | None
         None
     :raises settings.UsageError: for a release that is none
     """
-    return sorted((engine.cleaned(f, settings.redactor) for f in
-                   config.check(settings, target_release=target_release)),
+    found = engine.waived(
+        (engine.cleaned(f, settings.redactor) for f in
+         config.check(settings, target_release=target_release)), settings)
+    return sorted(found + engine.unmatched('config', found, settings),
                   key=lambda f: (-f.severity, f.file or '', f.line or 0))
 
 
 def exit_code(findings: Iterable[Finding]) -> int:
     """Return 0, 1 or 2, as ``upgrade check`` does."""
-    return int(max((f.severity for f in findings), default=Severity.SUCCESS))
+    return int(max((f.counts for f in findings), default=Severity.SUCCESS))
 
 
 def render(form: str, findings: list[Finding],
@@ -63,7 +65,9 @@ def _table(findings, settings):
         place = f'{finding.file}:{finding.line}' if finding.line else (
             finding.file or finding.option or 'configuration')
         lines.append(f'{place}: {finding.severity.name.lower()}: '
-                     f'{finding.id}')
+                     f'{finding.id}'
+                     + (f' ({finding.waived.as_text()})' if finding.waived
+                        else ''))
         shown = settings.excerpt(finding.file, finding.line)
         if shown:
             lines.append(f'    | {shown}')
@@ -74,7 +78,7 @@ def _table(findings, settings):
             # Not wrapped: a command in two lines cannot be copied.
             lines.append(f'    Remedy: {finding.remedy}')
         lines.append('')
-    count = {s: sum(f.severity is s for f in findings) for s in Severity}
+    count = {s: sum(f.counts is s for f in findings) for s in Severity}
     if not findings:
         return f'{len(settings.files)} file(s) read, nothing to say.'
     return '\n'.join([

@@ -32,6 +32,13 @@ CHECKS = {
 }
 
 
+#: What has to be mended before the remedy of another finding can work.
+NEEDED_BY = {
+    'migration.upgrade-privileges': (
+        'migration.uninitialised', 'migration.behind'),
+}
+
+
 class Entry(NamedTuple):
     """One finding id.
 

@@ -222,6 +222,25 @@ ENTRIES = [
         'The older release ignores it without a word.',
         'Delete the line until the upgrade, or upgrade Octavia.'),
     Entry(
+        'config.waiver-expired', 'WARNING',
+        'A waiver is out of date.',
+        'What it covered counts again. A waiver that nobody removes hides '
+        'the day on which the reason for it came back.',
+        'Delete the line from [octavia_v2_checks] waivers, or give it a new '
+        'last day, in UTC, after until=.'),
+    Entry(
+        'config.waiver-unmatched', 'WARNING',
+        'A waiver covers nothing.',
+        'The fault it was written for is gone, or it names another host. It '
+        'would hide the next fault of that kind.',
+        'Delete the line from [octavia_v2_checks] waivers, or correct its '
+        'host=.'),
+    Entry(
+        'config.waiver-unknown', 'WARNING',
+        'A waiver names a finding that does not exist.',
+        'It covers nothing, and who wrote it believes that it does.',
+        'Correct the id; octavia-v2-checks list prints all of them.'),
+    Entry(
         'config.undetermined', 'FAILURE',
         'The configuration could not be judged.',
         'A rule itself failed, so nothing is known about what it looks for.',

@@ -31,7 +31,7 @@ def render(report: engine.Report) -> str:
     for row in report.rows:
         lines += [_cell(f'Check: {row.title}'),
                   _cell(f'Result: {row.severity.name.capitalize()}')]
-        texts = [f'{f.id}: {f.message}' for f in row.findings]
+        texts = [f'{f.id}{_waived(f)}: {f.message}' for f in row.findings]
         for text in texts or [row.note or 'None']:
             lines += [_cell(part) for part in textwrap.wrap(
                 f'Details: {text}', WIDTH, subsequent_indent='  ',
@@ -46,15 +46,15 @@ def _cell(text):
     return f'| {text:<{WIDTH}} |'
 
 
+def _waived(finding):
+    return f' ({finding.waived.as_text()})' if finding.waived else ''
+
+
 def _remedies(report):
-    wrong = [f for row in report.rows for f in row.findings
-             if f.severity and f.remedy]
+    wrong = report.to_do
     if not wrong:
         return []
-    # Failures first; within them the order of the rows is the order in
-    # which the parts depend on each other.
-    wrong.sort(key=lambda f: -f.severity)
-    title = ('To do first:' if wrong[0].severity is Severity.FAILURE
+    title = ('To do first:' if report.severity is Severity.FAILURE
              else 'Worth a look:')
     lines = ['', title]
     for number, finding in enumerate(wrong, 1):

@@ -180,9 +180,9 @@ def test_a_hook_that_cannot_be_set_up_fails_the_run(config):
     """oslo.config would swallow the exception, and the gate be open."""
     done = run(
         'import sys; from octavia.cmd import status; '
-        'from octavia_v2_checks import engine\n'
+        'from octavia_v2_checks import registry\n'
         'def broken(): raise RuntimeError("secret-in-text")\n'
-        'engine.checks = broken\n'
+        'registry.checks = broken\n'
         'from oslo_upgradecheck import upgradecheck\n'
         'sys.exit(upgradecheck.main(status.CONF, project="octavia", '
         'upgrade_command=status.Checks(), argv=["--config-file", '

@@ -72,7 +72,7 @@ def commands(parser, name='octavia-v2-checks'):
             yield from commands(one, f'{name} {word}')
 
 
-COMMANDS = dict(commands(cli._parser()))
+COMMANDS = dict(commands(cli.parser()))
 
 
 def described():

@@ -335,7 +335,7 @@ def test_output_stays_as_it_was_after_a_mistake(tmp_path):
 
 def test_backends_on_the_command_line_are_all():
     with pytest.raises(SystemExit):
-        cli._parser().parse_args(['sample', '--help'])
+        cli.parser().parse_args(['sample', '--help'])
     for backend in sample.BACKENDS:
-        args = cli._parser().parse_args(['sample', '--backend', backend])
+        args = cli.parser().parse_args(['sample', '--backend', backend])
         assert args.backend == backend

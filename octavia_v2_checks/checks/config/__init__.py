@@ -27,6 +27,7 @@ from octavia_v2_checks.checks.config import placeholder
 from octavia_v2_checks.checks.config import text
 from octavia_v2_checks.checks.config import tls
 from octavia_v2_checks.checks.config import values
+from octavia_v2_checks.checks.config import waived
 from octavia_v2_checks.checks.config.view import Rule
 from octavia_v2_checks.checks.config.view import View
 from octavia_v2_checks.findings import Finding
@@ -37,7 +38,7 @@ from octavia_v2_checks.findings import Severity
 RULES: list[Rule] = [
     *names.RULES, *text.RULES, *placeholder.RULES, *text.LATE_RULES,
     *values.RULES, *persistence.RULES, *hosts.RULES, *tls.RULES,
-    *dbtls.RULES]
+    *dbtls.RULES, *waived.RULES]
 
 
 def check(settings: settings_.Settings, deadline: object = None,

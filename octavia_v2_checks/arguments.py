@@ -1,0 +1,112 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the commands share: mistakes, types of arguments, the settings."""
+
+import argparse
+from collections.abc import Iterable
+import difflib
+from typing import NoReturn
+
+
+class Usage(Exception):
+    """What was typed cannot be done; the text says what to type instead."""
+
+
+class Broken(Exception):
+    """The run cannot go on; the text says why."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports mistakes in one line, with exit code 64."""
+
+    def error(self, message: str) -> NoReturn:
+        raise Usage(f'{message} (see {self.prog} --help)')
+
+
+class ConfigAction(argparse.Action):
+    """Keeps --config-file and --config-dir in one list, in their order."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        named = [*getattr(namespace, self.dest), (self.const, values)]
+        setattr(namespace, self.dest, named)
+
+
+def seconds(text: str) -> float:
+    """Return the number of seconds, more than 0, that an argument gives."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float('inf'):
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is not a number of seconds above 0')
+    return value
+
+
+def ids(text: str) -> list[str]:
+    """Return the ids of an argument, which stand between commas."""
+    return [part.strip() for part in text.split(',') if part.strip()]
+
+
+def config_arguments(parser: argparse.ArgumentParser, dest: str) -> None:
+    """Add --config-file and --config-dir, kept in their order in *dest*."""
+    for kind, metavar, what in (
+            ('file', 'FILE', 'a configuration file'),
+            ('dir', 'DIR', 'a directory of *.conf files')):
+        parser.add_argument(
+            f'--config-{kind}', action=ConfigAction, const=kind,
+            metavar=metavar, dest=dest, default=[],
+            help=f'read {what}; may be given several times, later ones win '
+                 f'(default: what octavia-status reads)')
+
+
+def target_argument(parser: argparse.ArgumentParser) -> None:
+    """Add --target-release."""
+    parser.add_argument('--target-release', metavar='RELEASE',
+                        help='the Octavia that is to run, such as 16.0 or '
+                             '2025.1 (default: the installed one)')
+
+
+def unknown(what: str, given: str, known: Iterable[str],
+            rest: str | None = None) -> Usage:
+    """Return the mistake of naming something that does not exist.
+
+    :param rest: where to find all names, if they are too many to print
+    """
+    known = list(known)
+    near = difflib.get_close_matches(given, known, 1, 0.5)
+    hint = f' Did you mean {near[0]}?' if near else ''
+    return Usage(f'unknown {what} {given!r}.{hint} '
+                 + (rest or f'Known: {", ".join(known)}'))
+
+
+def load(config: list[tuple[str, str]], within: float | None = None):
+    """Read the settings, in bounded time: a config source may be remote.
+
+    :param config: as :func:`octavia_v2_checks.settings.load` has it
+    :param within: seconds
+    :raises Usage: for a file or directory that cannot be read
+    :raises Broken: if a config source does not answer in time
+    """
+    from octavia_v2_checks import clock
+    from octavia_v2_checks import settings
+    within = within or settings.LOAD_SECONDS
+    try:
+        return settings.load_in_time(config, within)
+    except settings.UsageError as exc:
+        raise Usage(exc.args[0]) from None
+    except clock.OutOfTime:
+        raise Broken(
+            f'the configuration sources did not answer within '
+            f'{within:g} s, so nothing was checked. See [DEFAULT] '
+            f'config_source.') from None

@@ -1,0 +1,65 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Waivers that do nothing: out of date, or for a finding that is none."""
+
+from collections.abc import Iterator
+import difflib
+
+from octavia_v2_checks import catalogue
+from octavia_v2_checks import inifile
+from octavia_v2_checks import opts
+from octavia_v2_checks import waivers
+from octavia_v2_checks.checks.config.view import View
+from octavia_v2_checks.findings import Finding
+from octavia_v2_checks.findings import finding
+
+
+def idle(view: View) -> Iterator[Finding]:
+    """Yield every waiver that has expired or names an unknown finding."""
+    known = [e.id for e in catalogue.entries()]
+    for rule in view.settings.waivers:
+        where = _where(view, rule)
+        # Only the author of another check knows its findings.
+        if rule.area in catalogue.CHECKS and rule.id not in known:
+            near = difflib.get_close_matches(rule.id, known, 1)
+            hint = f' Did you mean {near[0]}?' if near else ''
+            yield finding(
+                'config.waiver-unknown',
+                f'The waiver of {rule.id} names no finding.{hint}', **where)
+        elif rule.expired:
+            yield finding(
+                'config.waiver-expired',
+                f'The waiver of {rule.id} held until {rule.until} '
+                f'({rule.reason}). What it covers counts again.', **where)
+
+
+def _where(view, rule):
+    """Return option, file and line of one of several waivers."""
+    for file in reversed(view.settings.files):
+        for assignment in file.assignments:
+            if assignment.key == 'waivers' and inifile.normalise(
+                    assignment.section or '') == opts.OWN_GROUP and (
+                    _parsed(assignment.value) == rule):
+                return {'option': f'{opts.OWN_GROUP}.waivers',
+                        'file': file.path, 'line': assignment.line}
+    return {'option': f'{opts.OWN_GROUP}.waivers'}
+
+
+def _parsed(text):
+    try:
+        return waivers.parse(text)
+    except ValueError:
+        return None
+
+
+RULES = [idle]

@@ -1,0 +1,123 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""``upgrade check``: run the checks and report."""
+
+import contextlib
+import dataclasses
+import sys
+import time
+
+from octavia_v2_checks import arguments
+
+
+def add(commands):
+    """Add the command to the parser."""
+    upgrade = commands.add_parser('upgrade', help='run the checks')
+    upgrade_commands = upgrade.add_subparsers(
+        dest='upgrade_command', metavar='check', required=True)
+    check = upgrade_commands.add_parser(
+        'check', help='run the checks',
+        description='Exit codes: 0 all is well, 1 warnings, 2 failures, '
+                    '64 a mistake in the command line, 255 the run itself '
+                    'failed.')
+    arguments.config_arguments(check, 'more_config')
+    check.add_argument('--json', action='store_const', const='json',
+                       dest='format', help='same as --format json')
+    check.add_argument('--format', metavar='FORMAT', dest='format',
+                       help='table (the default), json, junit, prometheus, '
+                            'html, or one that another package brings')
+    check.add_argument('--output', metavar='FILE',
+                       help='write the report to FILE; with another format '
+                            'than table, stdout still gets the table')
+    check.add_argument('--only', type=arguments.ids, metavar='ID,..',
+                       help='run these checks and no others')
+    check.add_argument('--skip', type=arguments.ids, metavar='ID,..',
+                       help='leave these checks out')
+    check.add_argument('--fail-level', choices=('warning', 'failure'),
+                       help='with "failure", warnings alone exit with 0')
+    check.add_argument('--probe-timeout', type=arguments.seconds, metavar='S',
+                       help='seconds for one question to a server')
+    check.add_argument('--deadline', type=arguments.seconds, metavar='S',
+                       help='seconds for all probes together')
+    check.add_argument('--wait', type=arguments.seconds, metavar='S',
+                       help='run checks that fail again for S seconds, until '
+                            'they pass, and print each change on stderr')
+    check.add_argument('--offline', action='store_true',
+                       help='look at the configuration only, open no '
+                            'connection')
+    arguments.target_argument(check)
+    check.set_defaults(run=run)
+
+
+def _select(checks, only, skip, offline):
+    """Return the checks to run and the ids of those left out."""
+    known = [c.id for c in checks]
+    for id_ in [*(only or []), *skip]:
+        if id_ not in known:
+            raise arguments.unknown('check', id_, known)
+    chosen = [c for c in checks
+              if c.id not in skip and (only is None or c.id in only)
+              and (not offline or c.id == 'config')]
+    if not chosen:
+        raise arguments.Usage('no check is left to run')
+    return chosen, [id_ for id_ in known
+                    if id_ not in {c.id for c in chosen}]
+
+
+def run(args) -> int:
+    """Run the command, and return its exit code."""
+    from octavia_v2_checks import clock
+    from octavia_v2_checks import output
+    from octavia_v2_checks import progress
+    from octavia_v2_checks import registry
+    from octavia_v2_checks import waiting
+    begin = time.monotonic()
+    settings = arguments.load(args.config + args.more_config, args.deadline)
+    own = settings.own
+    name = args.format or 'table'
+    formats = output.formats(
+        ['table', name, *(form for form, _ in settings.report_files)])
+    if args.target_release:
+        settings = dataclasses.replace(
+            settings, target_release=_release(args.target_release))
+    # A check that prints must not spoil the document on stdout.
+    with contextlib.redirect_stdout(sys.stderr):
+        chosen, skipped = _select(
+            registry.checks(), args.only,
+            own('skip') if args.skip is None else args.skip, args.offline)
+        deadline = clock.Deadline(args.deadline or own('deadline'),
+                                  args.probe_timeout or own('probe_timeout'),
+                                  time.monotonic() - begin)
+        with progress.shown() as observer:
+            report = waiting.run(settings, chosen, deadline, skipped,
+                                 args.wait or own('wait'), _tell, observer)
+    for form, path in settings.report_files:
+        output.write(path, formats[form](report))
+    if args.output:
+        output.write(args.output, formats[name](report))
+        name = 'table'
+    output.show(formats[name](report), name == 'table')
+    return report.exit_code(args.fail_level or own('fail_level'))
+
+
+def _tell(line):
+    print(line, file=sys.stderr)
+
+
+def _release(given: str) -> str:
+    """Return the release whose flows are known that a text stands for."""
+    from octavia_v2_checks import flows
+    release = flows.release(given)
+    if release is None:
+        raise arguments.unknown('release', given, flows.table())
+    return release

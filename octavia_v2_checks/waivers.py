@@ -1,0 +1,78 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Waivers: findings that an operator has decided not to count, for a time.
+
+They are written ``ID [host=H] until=YYYY-MM-DD reason=…``, one in each line
+``waivers`` of ``[octavia_v2_checks]``.
+"""
+
+import datetime
+import re
+from typing import NamedTuple
+
+FORM = 'ID [host=HOST] until=YYYY-MM-DD reason=WHY'
+
+_RULE = re.compile(
+    r'(?P<id>[a-z0-9_:-]+\.[a-z0-9_.-]+)'
+    r'(\s+host=(?P<host>\S+))?'
+    r'\s+until=(?P<until>\d{4}-\d{2}-\d{2})'
+    r'\s+reason=(?P<reason>\S.*)', re.DOTALL)
+
+
+class Rule(NamedTuple):
+    """One waiver.
+
+    :ivar host: of the finding, with or without its port; None for any
+    :ivar until: the last day on which it holds, in UTC
+    """
+
+    id: str
+    host: str | None
+    until: datetime.date
+    reason: str
+
+    def __str__(self) -> str:
+        host = f' host={self.host}' if self.host else ''
+        return f'{self.id}{host} until={self.until} reason={self.reason}'
+
+    @property
+    def area(self) -> str:
+        """The check whose findings it is about."""
+        return self.id.rpartition('.')[0]
+
+    @property
+    def expired(self) -> bool:
+        """Whether its last day is over."""
+        return datetime.datetime.now(datetime.timezone.utc).date() > self.until
+
+    def covers(self, id_: str, host: str | None) -> bool:
+        """Return whether it is about a finding with this id and host."""
+        if self.id != id_ or self.expired:
+            return False
+        if self.host is None:
+            return True
+        return host is not None and self.host in (
+            host, re.sub(r':\d+$', '', host).strip('[]'))
+
+
+def parse(text: str) -> Rule:
+    """Return the waiver that a text stands for.
+
+    :raises ValueError: for a text that is none, without repeating it
+    """
+    match = _RULE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f'a waiver is written {FORM}')
+    until = datetime.date.fromisoformat(match['until'])
+    return Rule(match['id'], match['host'], until,
+                ' '.join(match['reason'].split()))
