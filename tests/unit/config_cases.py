@@ -411,11 +411,32 @@ PRESENT = [
          'jobboard_backend_port = 2379\n', release='15.0.0'),
     Case('release', '[task_flow]\njobboard_enabled = false§\n',
          release='6.0'),
+
+    Case('waiver-expired', '[octavia_v2_checks]\n'
+         'waivers = jobboard.refused until=2020-01-31 reason=moving§\n'
+         'waivers = jobboard.timeout until=9999-12-31 reason=moving\n'),
+    Case('waiver-unknown', '[octavia_v2_checks]\n'
+         'waivers = jobboard.refused until=9999-12-31 reason=moving\n'
+         'waivers = jobboard.refusd host=a until=9999-12-31 reason=b§\n'),
+    *(Case('invalid-value', f'[octavia_v2_checks]\nwaivers = {waiver}§\n')
+      for waiver in (
+          'jobboard.refused', 'jobboard.refused until=2027-01-01',
+          'jobboard.refused until=2027-02-30 reason=no such day',
+          'jobboard.refused until=tomorrow reason=soon',
+          'jobboard.refused reason=turned round until=2027-01-01',
+          'jobboard until=2027-01-01 reason=a whole check')),
+    *(Case('invalid-value', f'[octavia_v2_checks]\nreport_file = {file}§\n')
+      for file in ('json', 'json:', ':/var/log/report', '/var/log/report')),
 ]
 
 #: Fragments about which there is nothing to say at all; the id is the one
 #: that a hasty rule would report.
 ABSENT = [
+    Case('waiver-expired', '[octavia_v2_checks]\nwaivers = jobboard.refused '
+         'until=9999-12-31 reason=never opened\nwaivers =\n'),
+    Case('waiver-unknown', '[octavia_v2_checks]\n'
+         'waivers = jobboard.refused until=9999-12-31 reason=a\n'
+         'waivers = acme.host until=9999-12-31 reason=of another package\n'),
     Case('parse-error', '# comment\n; comment\n[task_flow]\n\n'
          'jobboard_enabled: true\njobboard_backend_hosts = 10.0.0.1,\n'
          '  \n\t# not a comment, but after a blank line\n'
