@@ -15,6 +15,7 @@
 import json
 
 from octavia_v2_checks import engine
+from octavia_v2_checks.reports import verdict
 
 SCHEMA_VERSION = 1
 
@@ -30,6 +31,7 @@ def render(report: engine.Report) -> str:
             'result': int(row.severity),
             'details': row.details,
             'id': row.id,
+            'verdict': verdict.of(row).value,
             'duration': round(row.duration, 3),
             'findings': [f.as_dict() for f in row.findings],
         } for row in report.rows],

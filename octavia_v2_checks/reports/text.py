@@ -1,0 +1,34 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Text that cannot break a document, whatever a server has said."""
+
+from octavia_v2_checks.findings import Finding
+
+
+def printable(text: str) -> str:
+    """Return a text with what cannot be seen as a backslash escape.
+
+    That is what XML and HTML forbid (control characters, lone surrogates),
+    and what would show a command other than it is (writing direction, spaces
+    that are none). Line breaks and tabs stay.
+    """
+    return ''.join(
+        c if c.isprintable() or c in '\n\t'
+        else c.encode('unicode_escape').decode('ascii') for c in text)
+
+
+def place(finding: Finding) -> str | None:
+    """Return ``file:line`` as far as they are known."""
+    if finding.file and finding.line:
+        return f'{finding.file}:{finding.line}'
+    return finding.file
