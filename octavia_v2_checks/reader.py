@@ -20,7 +20,9 @@ value keeps its file and line.
 from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
+import difflib
 import os
+import re
 import socket
 from typing import Any
 
@@ -29,6 +31,7 @@ from oslo_config import types
 
 from octavia_v2_checks import inifile
 from octavia_v2_checks import opts
+from octavia_v2_checks import redact
 
 #: Types of Octavia where our schema is stricter: Octavia starts with what
 #: only the schema refuses, and fails where it uses it.
@@ -69,6 +72,16 @@ _DEFAULT_NAMES = frozenset({
     'use_journal', 'use_json', 'use_stderr', 'use_syslog'})
 
 
+#: What people write for a switch, and for "unset".
+_WORDS = ('true', 'false', 'yes', 'no', 'on', 'off', 'enable', 'enabled',
+          'disable', 'disabled', 'none', 'null', 'unset', 'default')
+
+_ALMOST_NUMBER = re.compile(r'[-+]?\d[\d.,_:]*\s?[a-z%]{0,7}', re.I)
+
+#: In no name, address, URL, list or placeholder.
+_NOT_IN_HOSTS = re.compile(r'[!#^*()+~`\\]')
+
+
 @dataclasses.dataclass(frozen=True)
 class Value:
     """One option as a worker would read it.
@@ -80,6 +93,7 @@ class Value:
     :ivar source: ``default``, ``file``, ``environment`` or ``source`` (another
         config source, such as Vault)
     :ivar origin: the file, the variable, or the group of the config source
+    :ivar doubtful: whether it may be a password in the wrong place
     :ivar error: ``substitution`` or ``value`` where oslo.config raises,
         ``use`` where it does not and Octavia fails later, ``source`` where
         a config source did not answer
@@ -95,6 +109,7 @@ class Value:
     error: str | None = None
     secret: bool = False
     text: str | None = None
+    doubtful: bool = False
 
     @property
     def option(self) -> str:
@@ -228,7 +243,8 @@ class Reader:
             error = _error(opt.dest, texts[-1])
         if opt.dest in _NOT_EMPTY and not texts[-1].strip():
             error, value = 'use', None
-        return Value(value=value, error=error, **common)
+        return Value(value=value, error=error,
+                     doubtful=doubtful(opt, texts[-1]), **common)
 
     def _substituted(self, text, group):
         if '$' not in text:
@@ -282,6 +298,33 @@ class _Names(dict):
 
     def __getitem__(self, name):
         return self._reader.resolve(name, self._group)
+
+
+def doubtful(opt: cfg.Opt, text: str) -> bool:
+    """Return whether a value may be a password in the wrong place.
+
+    What the option cannot take is shown only where it is a slip of something
+    that it can: ``30s`` for a number, ``ture`` for a switch.
+    """
+    text = text.strip()
+    if opt.dest == 'jobboard_backend_hosts':
+        return bool(_NOT_IN_HOSTS.search(text))
+    if len(text) < redact.SHORTEST:
+        return False
+    try:
+        opt.type(text)
+    except ValueError:
+        choices = getattr(opt.type, 'choices', None) or ()
+        if not choices and not isinstance(
+                opt.type, (types.Boolean, types.Number)):
+            return False
+        word = text.lower()
+        return not (any(word in w for w in choices)
+                    or difflib.get_close_matches(
+                        word, [*_WORDS, *choices], 1, 0.6)
+                    or (isinstance(opt.type, types.Number)
+                        and _ALMOST_NUMBER.fullmatch(text)))
+    return False
 
 
 def _error(name, text):

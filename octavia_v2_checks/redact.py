@@ -41,7 +41,7 @@ class Redactor:
         forms: set[str] = set()
         for secret in secrets:
             if len(secret) >= SHORTEST and secret not in public:
-                forms |= {secret, repr(secret)[1:-1],
+                forms |= {secret, repr(secret)[1:-1], ' '.join(secret.split()),
                           secret.replace('$', '$$'),
                           parse.quote(secret), parse.quote(secret, safe=''),
                           parse.quote_plus(secret)}

@@ -157,7 +157,8 @@ class Settings:
         for value in self.values.values():
             for text in (value.raw, value.text, value.value):
                 if isinstance(text, str):
-                    found |= redact.secrets_in(text, value.secret)
+                    found |= redact.secrets_in(
+                        text, value.secret or value.doubtful)
             if isinstance(value.value, dict):
                 found |= {str(v) for k, v in value.value.items()
                           if 'password' in k and v}
@@ -166,7 +167,8 @@ class Settings:
         for file in self.files:
             for assignment in file.assignments:
                 found |= redact.secrets_in(
-                    assignment.value, redact.is_secret_name(assignment.key))
+                    assignment.value, redact.is_secret_name(assignment.key)
+                    or _doubtful(assignment))
         return found - {''}
 
     @functools.cached_property
@@ -178,7 +180,8 @@ class Settings:
             text = value.raw if value.raw is not None else str(value.value)
             if '://' in text:
                 public += redact.public_parts(text)
-            elif not value.secret and not redact.secrets_in(text, False):
+            elif not (value.secret or value.doubtful
+                      or redact.secrets_in(text, False)):
                 public.append(text)
         return redact.Redactor(self.secrets(), public)
 
@@ -201,7 +204,7 @@ class Settings:
             return (f'{word} {redact.MASK}' if word in _known()
                     else redact.MASK)
         # A misspelt name may be that of a password.
-        if owner.key not in _harmless() or (
+        if owner.key not in _harmless() or _doubtful(owner) or (
                 'pas' in text.lower().replace(owner.key, '')):
             return (f'{redact.option_name(owner.key)} = {redact.MASK}'
                     if owner.line == line else redact.MASK)
@@ -211,6 +214,13 @@ class Settings:
 @functools.cache
 def _known():
     return {opt.dest for options in schema().values() for opt in options}
+
+
+def _doubtful(assignment):
+    """Return whether a line may hold a password in the wrong place."""
+    return any(reader_.doubtful(opt, assignment.value)
+               for options in schema().values() for opt in options
+               if opt.dest == assignment.key)
 
 
 @functools.cache

@@ -19,6 +19,7 @@ import threading
 from oslo_config import cfg
 import pytest
 
+from octavia_v2_checks import cli
 from octavia_v2_checks import findings
 from octavia_v2_checks import opts
 from octavia_v2_checks import settings
@@ -283,3 +284,34 @@ def test_the_names_of_default_are_octavias():
     registered |= {o.dest for _, options in log_options.list_opts()
                    for o in options}
     assert registered <= reader._DEFAULT_NAMES
+
+
+@pytest.mark.parametrize('line', [
+    'jobboard_backend_port = {}', 'jobboard_enabled = {}', 'engine = {}',
+    'jobboard_backend_driver = {}', 'jobboard_expiration_time = {}',
+    'jobboard_backend_hosts = {}', 'jobboard_backend_port = 63{}',
+    '[octavia_v2_checks]\nfail_level = {}',
+    '[octavia_v2_checks]\ndeadline = {}'])
+def test_a_password_in_the_wrong_place(tmp_path, capsys, line):
+    password = 'S3cret!pass  word'
+    path = tmp_path / 'octavia.conf'
+    path.write_text(f'[task_flow]\n{line.format(password)}\n')
+    for command in (['validate'], ['validate', '--format', 'json'],
+                    ['validate', '--format', 'sarif'],
+                    ['upgrade', 'check', '--offline', '--json']):
+        code = cli.main(['--config-file', str(path), *command])
+        printed = ''.join(capsys.readouterr())
+        assert 'S3cret' not in printed
+        assert 'pass' not in printed.replace('password', '')
+        assert code and 'octavia.conf' in printed
+
+
+@pytest.mark.parametrize('line', [
+    'jobboard_backend_port = 99999', 'jobboard_expiration_time = 30s',
+    'jobboard_enabled = enabled', 'engine = paralel', 'max_workers = none',
+    'jobboard_backend_driver = redis'])
+def test_a_slip_is_shown(tmp_path, capsys, line):
+    path = tmp_path / 'octavia.conf'
+    path.write_text(f'[task_flow]\n{line}\n')
+    assert cli.main(['validate', str(path)]) == 2
+    assert f'[task_flow] {line} is' in capsys.readouterr().out

@@ -18,6 +18,7 @@ from oslo_config import types
 
 from octavia_v2_checks import opts
 from octavia_v2_checks import settings as settings_
+from octavia_v2_checks import waivers
 from octavia_v2_checks.checks.config.names import nearest
 from octavia_v2_checks.checks.config.view import DRIVER_OF
 from octavia_v2_checks.checks.config.view import named
@@ -83,9 +84,16 @@ def _expected(value):
         return ('used as it is, and not left to the server',
                 'Write /v3/, or delete the line.')
     kind = _TYPES[value.name]
+    if isinstance(kind, opts.Waiver):
+        return (f'not written {waivers.FORM}, or has a day that does not '
+                f'exist', f'Write {waivers.FORM}.')
+    if isinstance(kind, opts.ReportFile):
+        return ('not written FORMAT:PATH',
+                'Write it such as junit:/var/log/octavia/checks.xml.')
     choices = getattr(kind, 'choices', None)
     if choices:
-        near = nearest(value.written, tuple(choices))
+        near = (None if value.doubtful
+                else nearest(value.written, tuple(choices)))
         hint = f'; did you mean {near}?' if near else ''
         return (f'none of {", ".join(choices)}{hint}'.rstrip('?'),
                 f'Write {near or " or ".join(choices)}.')

@@ -20,6 +20,7 @@ import functools
 from octavia_v2_checks import findings
 from octavia_v2_checks import inifile
 from octavia_v2_checks import opts
+from octavia_v2_checks import redact
 from octavia_v2_checks import settings as settings_
 from octavia_v2_checks.reader import Value
 
@@ -152,6 +153,8 @@ def named(value: Value) -> str:
 
 def shown(value: Value) -> str:
     """Return ``[group] name = text``, without the text if it is secret."""
+    if value.doubtful:
+        return f'{named(value)} = {redact.MASK}'
     if value.secret or value.raw is None or isinstance(value.value, dict):
         return named(value)
     return f'{named(value)} = {plain(value.written)}'
