@@ -92,15 +92,19 @@ def _badge(kind: str, sign: str, word: str) -> str:
 
 
 def _header(report: engine.Report, found: list[Anchored]) -> str:
+    waived = sum(f.waived is not None for _, f in found)
+    headline = _HEADLINES[report.severity]
+    if waived and report.severity is Severity.SUCCESS:
+        headline = 'Success: what was found is waived'
     counts = [
         (sum(f.counts is Severity.FAILURE for _, f in found), 'failure'),
         (sum(f.counts is Severity.WARNING for _, f in found), 'warning'),
-        (sum(f.waived is not None for _, f in found), 'waived finding')]
+        (waived, 'waived finding')]
     counts = [c for c in counts if c[0]] + [(len(report.rows), 'check')]
     told = ', '.join(f'{n} {word}{"s" * (n != 1)}' for n, word in counts)
     return f"""<header class="{report.severity.name.lower()}">
 <p>Octavia amphorav2 checks</p>
-<h1>{_HEADLINES[report.severity]}</h1>
+<h1>{headline}</h1>
 <p>{told}</p>
 </header>"""
 
@@ -140,7 +144,8 @@ def _finding(anchor: str, finding: Finding) -> str:
     waived = ''
     if finding.waived:
         kind, word = 'quiet', f'{word}, waived until {finding.waived.until}'
-        waived = f'<p>Waived: {_escape(finding.waived.reason)}</p>\n'
+        waived = (f'<p class="small">Waived: '
+                  f'{_escape(finding.waived.reason)}</p>\n')
     where = ''.join(
         f'<div><dt>{title}</dt><dd><code>{_escape(value)}</code></dd></div>'
         for title, value in (('At', text.place(finding)),
@@ -149,8 +154,9 @@ def _finding(anchor: str, finding: Finding) -> str:
     return ''.join([
         f'<section class="finding" id="{anchor}">\n'
         f'<h4><code>{_escape(finding.id)}</code> '
-        f'{_badge(kind, sign, word)}</h4>\n{waived}',
+        f'{_badge(kind, sign, word)}</h4>\n',
         f'<p class="message">{_escape(finding.message)}</p>\n',
+        waived,
         f'<dl>{where}</dl>\n' if where else '',
         f'<h5>Remedy</h5>\n<pre>{_escape(finding.remedy)}</pre>\n'
         if finding.remedy else '',

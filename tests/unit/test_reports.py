@@ -23,6 +23,8 @@ import json
 import re
 from xml.etree import ElementTree
 
+import hypothesis
+from hypothesis import strategies
 import jsonschema
 import junitparser
 from prometheus_client import parser as prometheus_parser
@@ -31,6 +33,8 @@ import pytest
 from octavia_v2_checks import catalogue
 from octavia_v2_checks import cli
 from octavia_v2_checks import plugins
+from octavia_v2_checks.findings import Finding
+from octavia_v2_checks.findings import Severity
 from octavia_v2_checks.reports import html
 from octavia_v2_checks.reports import json as json_
 from octavia_v2_checks.reports import junit
@@ -467,6 +471,15 @@ def test_a_finding_has_all_it_knows():
     assert ('pre', 'systemctl start mariadb') in seen.texts
 
 
+@pytest.mark.parametrize('case, headline', [
+    ('success', 'Success: nothing wrong was found'),
+    ('waived', 'Success: what was found is waived'),
+    ('waived beside a warning', 'Warning: it works, but look at it'),
+    ('failure', 'Failure: mend this before you upgrade')])
+def test_the_headline(case, headline):
+    assert ('h1', headline) in Page(html.render(reports.CASES[case][0])).texts
+
+
 def test_what_kept_a_check_from_looking_is_shown_beside_a_finding():
     assert 'Not checked: no way' in html.render(
         reports.CASES['blocked with a warning'][0])
@@ -490,6 +503,16 @@ def test_nasty_texts_come_out_as_they_are():
     [case] = [c for c in cases(junit.render(report)).values() if c.result]
     assert case.result[0].message == f'jobboard.wrong-protocol: {shown}'
     assert shown in case.result[0].text
+
+
+@hypothesis.given(strategies.text(strategies.characters(), min_size=1))
+def test_any_text_comes_out_as_it_is(said):
+    report = reports.report(reports.row('jobboard', Finding(
+        'jobboard.refused', Severity.FAILURE, said, said)))
+    shown = text.printable(said)
+    assert ('pre', shown) in Page(html.render(report)).texts
+    case = cases(junit.render(report))['jobboard']
+    assert case.result[0].message == f'jobboard.refused: {shown}'
 
 
 def test_nasty_ids_in_prometheus():
