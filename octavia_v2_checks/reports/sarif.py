@@ -79,6 +79,10 @@ def _result(finding, index):
         'partialFingerprints': {
             'idAndOption/v1': f'{finding.id}:{finding.option or ""}'},
     }
+    if finding.waived:
+        result['suppressions'] = [{
+            'kind': 'external',
+            'justification': finding.waived.as_text()}]
     location: dict[str, Any] = {}
     if finding.file:
         location['physicalLocation'] = {

@@ -28,6 +28,7 @@ from hypothesis import strategies
 import jsonschema
 import junitparser
 from prometheus_client import parser as prometheus_parser
+from pydantic_sarif import model
 import pytest
 
 from octavia_v2_checks import catalogue
@@ -264,6 +265,22 @@ def test_a_waiver_in_the_configuration(tmp_path, capsys, form):
             'config.invalid-value', 'failure', 'true'] == 1
     else:
         assert str(until) in document
+
+
+def test_a_waiver_in_sarif(tmp_path, capsys):
+    path = tmp_path / 'octavia.conf'
+    until = datetime.date.today() + datetime.timedelta(9)
+    path.write_text(
+        f'[task_flow]\nmax_workers = 2\n{FAULTY}\n[octavia_v2_checks]\n'
+        f'waivers = config.invalid-value until={until} reason=change 4711\n')
+    assert cli.main(['validate', '--format', 'sarif', str(path)]) == 1
+    log = json.loads(capsys.readouterr().out)
+    model.StaticAnalysisResultsFormatSarifVersion210JsonSchema(**log)
+    seen = {r['ruleId']: r.get('suppressions')
+            for r in log['runs'][0]['results']}
+    [waived] = seen.pop('config.invalid-value')
+    assert waived['justification'] == f'waived until {until}: change 4711'
+    assert seen == {'config.duplicate-option': None}
 
 
 @pytest.mark.parametrize('line, number', [('', 0), (FAULTY, 1)])
