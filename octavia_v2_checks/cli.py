@@ -21,6 +21,7 @@ import traceback
 from octavia_v2_checks import arguments
 from octavia_v2_checks.commands import catalogue
 from octavia_v2_checks.commands import check
+from octavia_v2_checks.commands import compare
 from octavia_v2_checks.commands import sample
 from octavia_v2_checks.commands import validate
 
@@ -62,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
     arguments.config_arguments(whole, 'config')
     commands = whole.add_subparsers(dest='command', metavar='COMMAND',
                                      parser_class=arguments.Parser)
-    for command in (check, validate, sample, catalogue):
+    for command in (check, validate, sample, compare, catalogue):
         command.add(commands)
     return whole
 

@@ -14,19 +14,23 @@
 
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import datetime
 import logging
+import socket
 import threading
 import time
 import traceback
+from typing import Any
 
 from octavia_v2_checks import catalogue
 from octavia_v2_checks import clock
 from octavia_v2_checks import opts
 from octavia_v2_checks import redact
 from octavia_v2_checks import registry
+from octavia_v2_checks import resumption
 from octavia_v2_checks import settings as settings_
 from octavia_v2_checks import versions
 from octavia_v2_checks.findings import Blocked
@@ -83,6 +87,8 @@ class Report:
     :ivar taskflow: installed version, or None
     :ivar started: UTC
     :ivar duration: seconds
+    :ivar host: the name of this machine
+    :ivar resumption: what other hosts must agree with
     """
 
     rows: tuple[Row, ...]
@@ -91,6 +97,8 @@ class Report:
     taskflow: str | None
     started: datetime.datetime
     duration: float
+    host: str = dataclasses.field(default_factory=socket.gethostname)
+    resumption: Mapping[str, Any] | None = None
 
     @property
     def severity(self) -> Severity:
@@ -254,7 +262,8 @@ def run(settings: settings_.Settings, selected: Sequence[Check],
                  for r in results.values())
     return Report(rows, tuple(skipped), versions.installed('octavia'),
                   versions.installed('taskflow'), started,
-                  time.monotonic() - begin)
+                  time.monotonic() - begin,
+                  resumption=resumption.of(settings))
 
 
 def cleaned(finding: Finding, clean: redact.Redactor) -> Finding:

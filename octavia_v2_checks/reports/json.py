@@ -40,4 +40,6 @@ def render(report: engine.Report) -> str:
         'taskflow': report.taskflow,
         'started': report.started.isoformat(timespec='seconds'),
         'duration': round(report.duration, 3),
+        'host': report.host,
+        'resumption': report.resumption,
     }, indent=2)
