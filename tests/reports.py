@@ -25,6 +25,8 @@ from octavia_v2_checks.findings import Severity
 NASTY = ('<script>alert("x")</script> \'&amp;\' ]]> \x00\x07\x1b[31m\r\n'
          'Zürich 東京 🦑 \udcff \u202e \ufffe \\n "} ' + 'w' * 300)
 
+HOST = 'controller-1'
+
 WAIVER = findings.Waiver('change 4711 is under way',
                          datetime.date(2027, 1, 31))
 
@@ -72,7 +74,7 @@ def report(*rows, skipped=()):
     """A report of these rows."""
     return engine.Report(
         rows, skipped, '19.0.0', None, datetime.datetime(
-            2026, 11, 22, 21, 44, 53, tzinfo=datetime.timezone.utc), 1.5)
+            2026, 11, 22, 21, 44, 53, tzinfo=datetime.timezone.utc), 1.5, HOST)
 
 
 WAIVED_CAUSE = dataclasses.replace(REFUSED, waived=WAIVER)

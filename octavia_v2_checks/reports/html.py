@@ -176,6 +176,7 @@ def _footer(report: engine.Report) -> str:
     facts = ''.join(
         f'<div><dt>{title}</dt><dd>{_escape(value or "not installed")}</dd>'
         '</div>\n' for title, value in (
+            ('Host', report.host),
             ('Started', f'{report.started:%Y-%m-%d %H:%M:%S} UTC'),
             ('Duration', f'{report.duration:.2f} s'),
             ('octavia-v2-checks', versions.installed('octavia-v2-checks')),

@@ -39,6 +39,7 @@ def render(report: engine.Report) -> str:
     """Return one document, in ASCII: a pipe may have any encoding."""
     suite = ElementTree.Element('testsuite', {
         'name': NAME,
+        'hostname': text.printable(report.host),
         # The format has no time zone; this is UTC.
         'timestamp': f'{report.started:%Y-%m-%dT%H:%M:%S}',
         'time': f'{report.duration:.3f}'})

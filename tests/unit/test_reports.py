@@ -336,8 +336,8 @@ def test_the_schema_lets_fields_be_added():
 #: Element -> its attributes and what may be in it, as Jenkins reads it.
 SHAPE = {
     'testsuites': ({'name', 'tests', 'failures', 'errors'}, {'testsuite'}),
-    'testsuite': ({'name', 'timestamp', 'time', 'tests', 'failures',
-                   'errors', 'skipped'}, {'properties', 'testcase'}),
+    'testsuite': ({'name', 'hostname', 'timestamp', 'time', 'tests',
+                   'failures', 'errors', 'skipped'}, {'properties', 'testcase'}),
     'properties': (set(), {'property'}),
     'property': ({'name', 'value'}, set()),
     'testcase': ({'classname', 'name', 'time'},
@@ -366,6 +366,7 @@ def test_junit_has_the_shape_that_readers_know(case):
             if number in suite.attrib:
                 assert int(suite.get(number)) == len(
                     list(root.iter(tag)))
+    assert root[0].get('hostname') == reports.HOST
     assert re.fullmatch(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d',
                         root[0].get('timestamp'))
 
@@ -483,7 +484,7 @@ def test_a_finding_has_all_it_knows():
     for part in ('persistence.refused', '/etc/octavia/octavia.conf:12',
                  'task_flow.persistence_connection', 'controller:3306',
                  'What to do first', '19.0.0', '2026-11-22 21:44:53 UTC',
-                 '1.50 s'):
+                 '1.50 s', reports.HOST):
         assert part in texts
     assert ('pre', 'systemctl start mariadb') in seen.texts
 
