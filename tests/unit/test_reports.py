@@ -337,7 +337,8 @@ def test_the_schema_lets_fields_be_added():
 SHAPE = {
     'testsuites': ({'name', 'tests', 'failures', 'errors'}, {'testsuite'}),
     'testsuite': ({'name', 'hostname', 'timestamp', 'time', 'tests',
-                   'failures', 'errors', 'skipped'}, {'properties', 'testcase'}),
+                   'failures', 'errors', 'skipped'},
+                  {'properties', 'testcase'}),
     'properties': (set(), {'property'}),
     'property': ({'name', 'value'}, set()),
     'testcase': ({'classname', 'name', 'time'},
