@@ -12,25 +12,22 @@
 
 """How the look at work in flight grows with the board.
 
-Usage: python -m benchmarks.inflight [JOBS]...
-
-Fills a Redis and a MariaDB on loopback with that many jobs (1000, 10000 and
-100000 without an argument) and ten tasks for each, then runs the check in a
-process of its own, and beside it TaskFlow's own iterjobs() on the same board.
-Prints wall time, peak memory, and the ratio of the times.
+Beside it is TaskFlow's own ``iterjobs()`` on the same board, which is what
+there is without us: it lists, and joins with nothing.
 """
 
-import os
+from collections.abc import Iterator
 import pathlib
-import subprocess
 import sys
-import tempfile
-import time
 
+from benchmarks import timing
 from tests import commands
 from tests import filling
 from tests.servers import mariadb
 from tests.servers import redis
+
+SIZES = (1000, 10000, 100000)
+GOAL = 0.05
 
 ITERJOBS = """
 import sys
@@ -43,30 +40,15 @@ with backends.backend('x', {'board': 'redis', 'port': int(sys.argv[1]),
 """
 
 
-def measure(argv):
-    """Run a command; return its wall time, peak in MiB, and output."""
-    began = time.perf_counter()
-    with tempfile.TemporaryFile('w+') as output:
-        process = subprocess.Popen(argv, stdout=output, cwd='/',
-                                   env=commands.environment())
-        _, _, usage = os.wait4(process.pid, 0)
-        process.returncode = 0
-        spent = time.perf_counter() - began
-        output.seek(0)
-        return spent, usage.ru_maxrss / 1024, output.read()
-
-
-def main():
-    """Print the curve."""
-    sizes = [int(a) for a in sys.argv[1:]] or [1000, 10000, 100000]
-    print(f'{"jobs":>8} {"check":>8} {"peak":>9} {"iterjobs":>9} '
-          f'{"peak":>9} {"ratio":>6}')
-    for count in sizes:
+def figures(runs: int, folder: pathlib.Path) -> Iterator[timing.Figure]:
+    """Yield the curve, on Redis and MariaDB, with ten tasks for each job."""
+    plain = commands.environment()
+    for count in SIZES:
+        part = f'work in flight, {count:,} jobs on Redis'
         with (mariadb.MariaDB(innodb_buffer_pool_size='256M') as database,
-              redis.Redis() as board,
-              tempfile.TemporaryDirectory() as folder):
+              redis.Redis() as board):
             database.execute('CREATE DATABASE octavia_persistence')
-            config = pathlib.Path(folder, 'octavia.conf')
+            config = folder / f'{count}.conf'
             config.write_text(commands.config_text({'task_flow': {
                 'jobboard_enabled': True,
                 'persistence_connection': database.url(),
@@ -75,18 +57,16 @@ def main():
             commands.db_manage(config, 'upgrade_persistence')
             filling.redis(board, 'board', count)
             filling.mariadb(database, 'octavia_persistence', count)
-            ours, our_peak, said = measure(
-                [commands.script('octavia-v2-checks'), '--config-file',
-                 str(config), 'upgrade', 'check', '--only', 'inflight'])
-            theirs, their_peak, _ = measure(
+            # TaskFlow asks once for each job: minutes, on a large board.
+            some = runs if count < 10000 else 1
+            base = f'{count:,} jobs, iterjobs()'
+            yield timing.Figure(part, base, **timing.command(
                 [sys.executable, '-c', ITERJOBS, str(board.port), 'board',
-                 str(count)])
-            print(f'{count:8} {ours:7.2f}s {our_peak:5.0f} MiB '
-                  f'{theirs:8.2f}s {their_peak:5.0f} MiB '
-                  f'{ours / theirs:6.2f}', flush=True)
-            if 'undetermined' in said:
-                print('         not all of it was read within the deadline')
-
-
-if __name__ == '__main__':
-    main()
+                 str(count)], plain, some))
+            yield timing.Figure(
+                part, f'{count:,} jobs, our check', base=base,
+                goal=GOAL if count == max(SIZES) else None,
+                **timing.command(
+                    [commands.script('octavia-v2-checks'), '--config-file',
+                     str(config), 'upgrade', 'check', '--only', 'inflight'],
+                    plain, runs if count < 100000 else min(runs, 3)))

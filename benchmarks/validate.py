@@ -9,21 +9,16 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-"""How the cost of validate grows with the number of files.
 
-Usage: python -m benchmarks.validate [RUNS]
+"""How the cost of validate grows with the number of files."""
 
-oslo-config-validator takes one file a call, so it is timed on one.
-"""
-
+from collections.abc import Iterator
 import pathlib
-import statistics
-import sys
-import tempfile
 
-from benchmarks import compare
+from benchmarks import timing
 from tests import commands
 
+PART = 'validate'
 COUNTS = (1, 100, 1000)
 
 FRAGMENT = """[task_flow]
@@ -34,32 +29,21 @@ persistence_connection = mysql+pymysql://octavia:pw-{0}@192.0.2.1/persistence
 """
 
 
-def median(argv, runs):
-    """Return the median wall time of a command, in seconds."""
-    environment = commands.environment()
-    return statistics.median(
-        compare.measure(argv, environment)[0] for _ in range(runs))
-
-
-def main():
-    """Print the table."""
-    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 10
-    with tempfile.TemporaryDirectory() as folder:
-        files = []
-        for number in range(max(COUNTS)):
-            path = pathlib.Path(folder, f'{number:04}.conf')
-            path.write_text(FRAGMENT.format(number))
-            files.append(str(path))
-        stock = median([commands.script('oslo-config-validator'),
-                        '--namespace', 'octavia', '--input-file', files[0]],
-                       runs)
-        print(f'oslo-config-validator, 1 file: {stock:.3f} s')
-        for count in COUNTS:
-            ours = median([commands.script('octavia-v2-checks'), 'validate',
-                           *files[:count]], runs)
-            print(f'validate, {count} file(s): {ours:.3f} s, '
-                  f'{ours / stock:.2f} of oslo-config-validator on one')
-
-
-if __name__ == '__main__':
-    main()
+def figures(runs: int, folder: pathlib.Path) -> Iterator[timing.Figure]:
+    """Yield the figures; oslo-config-validator takes one file a call."""
+    files = []
+    for number in range(max(COUNTS)):
+        path = folder / f'{number:04}.conf'
+        path.write_text(FRAGMENT.format(number))
+        files.append(str(path))
+    plain = commands.environment()
+    stock = 'oslo-config-validator, 1 file'
+    yield timing.Figure(PART, stock, **timing.command(
+        [commands.script('oslo-config-validator'), '--namespace', 'octavia',
+         '--input-file', files[0]], plain, runs))
+    for count in COUNTS:
+        yield timing.Figure(
+            PART, f'validate, {count} file{"s" * (count > 1)}', base=stock,
+            goal=0.5 if count == 1 else None, **timing.command(
+                [commands.script('octavia-v2-checks'), 'validate',
+                 *files[:count]], plain, runs))

@@ -1,0 +1,138 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""How long it all takes: a table, a JSON document, a plot.
+
+Usage: python -m benchmarks [--runs N] [--only PART,..] [--write FOLDER]
+
+Starts servers on loopback and times whole commands with pyperf. Prints each
+figure as it is there, and at the end which goals were missed. With --write,
+``benchmarks.json`` and ``benchmarks.svg`` go into a folder.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import pathlib
+import platform
+import tempfile
+
+from benchmarks import faults
+from benchmarks import healthy
+from benchmarks import hosts
+from benchmarks import inflight
+from benchmarks import scale
+from benchmarks import timing
+from benchmarks import validate
+
+PARTS = {'healthy': healthy, 'validate': validate, 'hosts': hosts,
+         'faults': faults, 'scale': scale, 'inflight': inflight}
+
+
+def main() -> None:
+    """Run the parts, and show and write what came out."""
+    parser = argparse.ArgumentParser(prog='python -m benchmarks')
+    parser.add_argument('--runs', type=int, default=10)
+    parser.add_argument('--only', type=lambda text: text.split(','),
+                        default=list(PARTS), metavar='PART,..',
+                        help=', '.join(PARTS))
+    parser.add_argument('--write', type=pathlib.Path, metavar='FOLDER')
+    args = parser.parse_args()
+    # Compiling each module anew would be timed with the rest.
+    os.environ.pop('PYTHONDONTWRITEBYTECODE', None)
+    found: list[timing.Figure] = []
+    print(f'{"":52} {"median s":>9} {"±":>7} {"MiB":>5} {"runs":>4}  ratio')
+    for name in args.only:
+        with tempfile.TemporaryDirectory() as folder:
+            for figure in PARTS[name].figures(args.runs,
+                                              pathlib.Path(folder)):
+                if not found or found[-1].part != figure.part:
+                    print(figure.part)
+                found.append(figure)
+                print(_line(figure, found), flush=True)
+    missed = [f for f in found if _missed(f, found)]
+    print(f'{len(missed)} of {sum(bool(f.goal or f.limit) for f in found)} '
+          f'goals missed' + ''.join(f'\n  {f.part}: {f.name}'
+                                    for f in missed))
+    if args.write:
+        _write(args.write, found)
+
+
+def _ratio(figure, found):
+    """Return the ratio to the figure it is compared with, or None."""
+    base = next((f for f in found if f.part == figure.part
+                 and f.name == figure.base), None)
+    return figure.seconds / base.seconds if base else None
+
+
+def _missed(figure, found):
+    ratio = _ratio(figure, found)
+    slow = figure.goal and ratio and ratio > figure.goal
+    return bool(slow or (figure.limit and figure.seconds > figure.limit))
+
+
+def _line(figure, found):
+    ratio = _ratio(figure, found)
+    spread = f'{figure.spread:7.3f}' if figure.spread is not None else ' ' * 7
+    peak = f'{figure.peak:5.0f}' if figure.peak is not None else ' ' * 5
+    words = [f'{ratio:.2f} of {figure.base}' if ratio else '',
+             f'goal {figure.goal:g}' if figure.goal else '',
+             f'limit {figure.limit:g} s' if figure.limit else '',
+             'MISSED' if _missed(figure, found) else '', figure.note]
+    return (f'  {figure.name:50} {figure.seconds:9.3f} {spread} {peak} '
+            f'{figure.runs:4}  {", ".join(w for w in words if w)}')
+
+
+def _write(folder, found):
+    folder.mkdir(parents=True, exist_ok=True)
+    document = {
+        'python': platform.python_version(), 'machine': platform.platform(),
+        'processors': os.cpu_count(),
+        'figures': [dataclasses.asdict(f) | {'ratio': _ratio(f, found)}
+                    for f in found]}
+    for name, put in (('benchmarks.json', lambda path: path.write_text(
+            json.dumps(document, indent=2) + '\n')),
+                      ('benchmarks.svg', lambda path: _plot(path, found))):
+        temporary = folder / f'.{name}'
+        put(temporary)
+        os.replace(temporary, folder / name)
+
+
+def _plot(path, found):
+    """Draw a bar for each figure, on a logarithmic axis of seconds."""
+    import matplotlib as mpl
+    mpl.use('svg')
+    # Text stays text, and the file the same for the same figures.
+    mpl.rcParams.update({'svg.fonttype': 'none', 'svg.hashsalt': 'octavia'})
+    from matplotlib import pyplot
+    labels = [f'{f.name}' for f in found]
+    # Blue and orange: told apart by those who do not see red and green.
+    colours = ['#e69f00' if f.name.startswith(('octavia-status', 'oslo-'))
+               or f.name.endswith(('octavia-status', 'iterjobs()'))
+               else '#0072b2' for f in found]
+    figure, axes = pyplot.subplots(figsize=(9, 0.22 * len(found) + 1))
+    places = range(len(found))
+    axes.barh(places, [f.seconds for f in found], color=colours,
+              xerr=[f.spread or 0 for f in found])
+    axes.set_yticks(places, labels, fontsize=7)
+    axes.invert_yaxis()
+    axes.set_xscale('log')
+    axes.set_xlabel('seconds, median and standard deviation; '
+                    'orange: what there was before')
+    figure.tight_layout()
+    figure.savefig(path, format='svg', metadata={'Date': None})
+    pyplot.close(figure)
+
+
+if __name__ == '__main__':
+    main()
