@@ -74,8 +74,14 @@ class Row:
 
     @property
     def details(self) -> str | None:
-        """The Details of the row: its findings, or else its note."""
-        return ' '.join(f.as_text() for f in self.findings) or self.note
+        """The Details of the row: its findings, or else its note.
+
+        Both, where another row's finding kept it from looking at the rest.
+        """
+        texts = [f.as_text() for f in self.findings]
+        if self.note and (self.blocked_by or not texts):
+            texts.append(self.note)
+        return ' '.join(texts) or None
 
 
 @dataclasses.dataclass(frozen=True)

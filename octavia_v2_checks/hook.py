@@ -185,6 +185,8 @@ class _Row:
 
     def __call__(self, _checks):
         from oslo_upgradecheck import upgradecheck
+
+        from octavia_v2_checks.reports import text
         if self.run.broken:
             return upgradecheck.Result(upgradecheck.Code.FAILURE,
                                        self.run.broken)
@@ -198,7 +200,8 @@ class _Row:
         if (code == upgradecheck.Code.WARNING
                 and self.run.settings.own('fail_level') == 'failure'):
             code = upgradecheck.Code.SUCCESS
-        return upgradecheck.Result(code, row.details)
+        return upgradecheck.Result(
+            code, row.details and text.printable(row.details))
 
 
 class _Guarded:

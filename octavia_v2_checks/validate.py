@@ -22,6 +22,7 @@ from octavia_v2_checks.checks import config
 from octavia_v2_checks.findings import Finding
 from octavia_v2_checks.findings import Severity
 from octavia_v2_checks.reports import sarif
+from octavia_v2_checks.reports import text
 
 SCHEMA_VERSION = 1
 
@@ -81,6 +82,6 @@ def _table(findings, settings):
     count = {s: sum(f.counts is s for f in findings) for s in Severity}
     if not findings:
         return f'{len(settings.files)} file(s) read, nothing to say.'
-    return '\n'.join([
+    return text.printable('\n'.join([
         *lines, f'{count[Severity.FAILURE]} failure(s), '
-        f'{count[Severity.WARNING]} warning(s)'])
+        f'{count[Severity.WARNING]} warning(s)']))

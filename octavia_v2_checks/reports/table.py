@@ -16,6 +16,7 @@ import textwrap
 
 from octavia_v2_checks import engine
 from octavia_v2_checks.findings import Severity
+from octavia_v2_checks.reports.text import printable
 
 WIDTH = 74
 
@@ -32,14 +33,16 @@ def render(report: engine.Report) -> str:
         lines += [_cell(f'Check: {row.title}'),
                   _cell(f'Result: {row.severity.name.capitalize()}')]
         texts = [f'{f.id}{_waived(f)}: {f.message}' for f in row.findings]
-        for text in texts or [row.note or 'None']:
+        if row.blocked_by or not texts:
+            texts.append(row.note or 'None')
+        for text in texts:
             lines += [_cell(part) for part in textwrap.wrap(
                 f'Details: {text}', WIDTH, subsequent_indent='  ',
                 break_on_hyphens=False)]
         lines.append(rule)
     if report.skipped:
         lines.append(f'Left out: {", ".join(report.skipped)}')
-    return '\n'.join(lines + _remedies(report))
+    return printable('\n'.join(lines + _remedies(report)))
 
 
 def _cell(text):

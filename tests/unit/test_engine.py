@@ -235,3 +235,14 @@ def test_a_rule_that_crashes(empty, monkeypatch):
     rows, _ = run(empty, {'config': config.check})
     assert [f.id for f in rows['config'].findings] == ['config.undetermined']
     assert 'top-secret-text' not in rows['config'].details
+
+
+def test_what_was_found_before_the_way_was_blocked_is_shown(empty):
+    def half(settings, deadline):
+        yield Finding('migration.note', Severity.WARNING, 'seen before')
+        raise findings.Blocked('persistence', 'the way is blocked')
+
+    rows, _ = run(empty, {'persistence': failing, 'migration': half})
+    assert rows['migration'].details == (
+        'migration.note: seen before Not checked: the way is blocked '
+        '(persistence.refused).')

@@ -545,3 +545,10 @@ def test_a_case_has_its_verdict():
     for report, word, _ in reports.CASES.values():
         [row] = [r for r in report.rows if r.id == 'jobboard']
         assert verdict.of(row).value == word
+
+
+def test_a_table_moves_no_cursor():
+    report = reports.CASES['nasty'][0]
+    document = FORMATS['table'](report)
+    assert all(c.isprintable() or c == '\n' for c in document)
+    document.encode()
