@@ -16,10 +16,11 @@ Usage: python -m benchmarks [--runs N] [--only PART,..] [--write FOLDER]
 
 Starts servers on loopback and times whole commands with pyperf. Prints each
 figure as it is there, and at the end which goals were missed. With --write,
-``benchmarks.json`` and ``benchmarks.svg`` go into a folder.
+``benchmarks.json``, ``.csv`` and ``.svg`` go into a folder.
 """
 
 import argparse
+import csv
 import dataclasses
 import json
 import os
@@ -102,10 +103,29 @@ def _write(folder, found):
                     for f in found]}
     for name, put in (('benchmarks.json', lambda path: path.write_text(
             json.dumps(document, indent=2) + '\n')),
+                      ('benchmarks.csv', lambda path: _table(path, found)),
                       ('benchmarks.svg', lambda path: _plot(path, found))):
         temporary = folder / f'.{name}'
         put(temporary)
         os.replace(temporary, folder / name)
+
+
+def _table(path, found):
+    """Write the figures as a page of the documentation shows them."""
+    with path.open('w', newline='') as stream:
+        rows = csv.writer(stream, lineterminator='\n')
+        part = None
+        for f in found:
+            ratio = _ratio(f, found)
+            goal = (f'at most {f.goal:g}' if f.goal else
+                    f'at most {f.limit:g} s' if f.limit else '')
+            rows.writerow([
+                f.part if f.part != part else '', f.name, f'{f.seconds:.3f}',
+                '' if f.spread is None else f'{f.spread:.3f}',
+                '' if f.peak is None else f'{f.peak:.0f}', f.runs,
+                f'{ratio:.2f}' if ratio else '',
+                f'{goal}: missed' if _missed(f, found) else goal])
+            part = f.part
 
 
 def _plot(path, found):
