@@ -139,6 +139,11 @@ class Logbooks:
                 return
             last = rows[-1][0]
 
+    def count_unfinished(self) -> int:
+        """Return how many flows have not ended."""
+        return self._base.rows(f'SELECT COUNT(*) FROM flowdetails WHERE '
+                               f'{_UNFINISHED}')[0][0]
+
     def existing(self, books: Iterable[str]) -> set[str]:
         """Return those of some logbooks that are there, with a flow."""
         found: set[str] = set()

@@ -21,6 +21,7 @@ What then does not match is looked at a second time.
 import collections
 from collections.abc import Iterable
 from collections.abc import Iterator
+import itertools
 import time
 
 from octavia_v2_checks import clock
@@ -31,6 +32,7 @@ from octavia_v2_checks import versions
 from octavia_v2_checks.backends import board as boards
 from octavia_v2_checks.backends import logbooks
 from octavia_v2_checks.checks import persistence
+from octavia_v2_checks.checks import unfinished
 from octavia_v2_checks.checks import work
 
 #: Seconds between two looks.
@@ -40,6 +42,11 @@ _PAUSE = 1.0
 #: the second.
 _RESERVE = 0.25
 _LAST = 0.1
+
+#: The jobs of a board with more than this are counted, and some of them
+#: looked at: to read all would take longer than anybody waits.
+_CROWD = 20000
+_SAMPLE = 2000
 
 _OPTION = 'task_flow.jobboard_save_logbook'
 
@@ -55,50 +62,9 @@ def check(settings: settings_.Settings, deadline: clock.Deadline
     with work.asking('persistence'):
         with persistence.database_of(settings, deadline) as base:
             books = logbooks.Logbooks(base)
-            stored = _Stored(books)
             with work.open_board(settings, deadline) as board:
-                look = _Look(settings, deadline, books, stored, board)
-                yield from look.findings()
-
-
-def _key(book: str) -> bytes:
-    """Return a uuid in 16 bytes: there may be a hundred thousand."""
-    try:
-        key = bytes.fromhex(book.replace('-', ''))
-    except ValueError:
-        key = b''
-    return key if len(key) == 16 else book.encode()
-
-
-def _text(key: bytes) -> str:
-    if len(key) != 16:
-        return key.decode()
-    text = key.hex()
-    return '-'.join((text[:8], text[8:12], text[12:16], text[16:20],
-                     text[20:]))
-
-
-class _Stored:
-    """The unfinished flows of the persistence database.
-
-    :ivar flows: key of the logbook -> number of the call, negative where no
-        worker has begun
-    :ivar calls: how flows are to be built, each kind once
-    """
-
-    def __init__(self, books: logbooks.Logbooks):
-        numbers: dict[logbooks.Call, int] = {}
-        self.flows: dict[bytes, int] = {}
-        for page in books.unfinished():
-            for flow in page:
-                number = numbers.setdefault(flow.call, len(numbers) + 1)
-                self.flows[_key(flow.book)] = (
-                    number if flow.state else -number)
-        self.calls = list(numbers)
-
-    def call(self, number: int) -> logbooks.Call:
-        """Return the call that a value of ``flows`` stands for."""
-        return self.calls[abs(number) - 1]
+                kind = _Crowd if board.count() > _CROWD else _Look
+                yield from kind(settings, deadline, books, board).findings()
 
 
 class _Look:
@@ -106,12 +72,15 @@ class _Look:
 
     def __init__(self, settings: settings_.Settings,
                  deadline: clock.Deadline, books: logbooks.Logbooks,
-                 stored: _Stored, board: boards.Board):
+                 board: boards.Board):
         self.settings = settings
         self.deadline = deadline
         self.books = books
-        self.stored = stored
+        with work.asking('persistence'):
+            self.stored = stored = unfinished.Stored(self._flows())
         self.board = board
+        #: What the numbers of jobs in some state are parts of, if not all.
+        self.among = ''
         self.waiting, self.claimed, self.orphaned = (
             work.Group(), work.Group(), work.Group())
         self.owners: collections.Counter[str] = collections.Counter()
@@ -132,6 +101,9 @@ class _Look:
         self.read = 0
         #: Whether all of the board was read, and then once more.
         self.complete = self.twice = True
+
+    def _flows(self):
+        return self.books.unfinished()
 
     def _problem(self, call):
         if not call.factory or not self.known:
@@ -162,7 +134,7 @@ class _Look:
     def _sort(self, job):
         if job.name is None:
             self.unreadable.append(job.key)
-        number = self.stored.flows.get(_key(job.book)) if job.book else None
+        number = self.stored.number(job.book)
         if job.owner:
             self.claimed.add(job)
             self.owners[job.owner] += 1
@@ -171,16 +143,16 @@ class _Look:
         else:
             self.waiting.add(job)
         if number is not None:
-            self.lonely.discard(_key(job.book))
+            self.lonely.discard(unfinished.key(job.book))
             if self.stored.call(number).factory is None:
-                self.blank[_key(job.book)] = job
+                self.blank[unfinished.key(job.book)] = job
             elif self.problems[abs(number) - 1]:
                 self.unresolvable[abs(number)].add(job)
 
     def _look_up(self, page):
         """Find the jobs without a logbook among those without a flow."""
         without = {j.book: j for j in page if j.name is not None
-                   and (not j.book or _key(j.book) not in self.stored.flows)}
+                   and self.stored.number(j.book) is None}
         with work.asking('persistence'):
             there = self.books.existing(b for b in without if b)
         for book, job in without.items():
@@ -196,7 +168,7 @@ class _Look:
         for page in self.board.pages():
             for job in page:
                 present.add(job.key)
-                self.lonely.discard(_key(job.book or ''))
+                self.lonely.discard(unfinished.key(job.book or ''))
             if self.deadline.left() < _LAST * self.deadline.seconds:
                 self.twice = False
                 return
@@ -208,7 +180,7 @@ class _Look:
             blank, lonely = {}, set()
             for flows_ in self.books.unfinished():
                 for flow in flows_:
-                    key = _key(flow.book)
+                    key = unfinished.key(flow.book)
                     if key in self.lonely:
                         lonely.add(key)
                     if key in self.blank and flow.call.factory is None:
@@ -279,7 +251,7 @@ class _Look:
                 f'database: '
                 f'{work.some(map(work.named, jobs), len(jobs))}.', remedy)
         if self.lonely:
-            keys = sorted(_text(k) for k in self.lonely)
+            keys = sorted(unfinished.text(k) for k in self.lonely)
             shown = keys[:work.SHOWN]
             quoted = ', '.join(f"'{k}'" for k in shown)
             yield self._report(
@@ -325,8 +297,8 @@ class _Look:
         if self.waiting.count:
             yield self._report(
                 'jobs-waiting', f'{work.number(self.waiting.count, "job")} '
-                f'on the board {place} that no worker has taken yet: '
-                f'{self.waiting.names}.')
+                f'{self.among}on the board {place} that no worker has taken '
+                f'yet: {self.waiting.names}.')
         if self.claimed.count:
             owners = [f'{owner} ({count})'
                       for owner, count in self.owners.most_common()]
@@ -336,14 +308,14 @@ class _Look:
                      f'unless they are renewed.' if ends else '')
             yield self._report(
                 'jobs-claimed', f'{work.number(self.claimed.count, "job")} '
-                f'on the board {place} in the hands of '
+                f'{self.among}on the board {place} in the hands of '
                 f'{work.some(owners, len(owners))}: '
                 f'{self.claimed.names}.{until}{self._workers()}')
         if self.orphaned.count:
             yield self._report(
                 'jobs-orphaned', f'{work.number(self.orphaned.count, "job")} '
-                f'on the board {place} that a worker began and no worker '
-                f'holds: {self.orphaned.names}.{self._workers()}')
+                f'{self.among}on the board {place} that a worker began and no '
+                f'worker holds: {self.orphaned.names}.{self._workers()}')
 
     def _workers(self):
         hosts = self.board.workers()
@@ -377,3 +349,45 @@ class _Look:
             'Set jobboard_save_logbook in [task_flow] to False, and in the '
             f'persistence database: {logbooks.DELETE_ENDED}',
             option=_OPTION)
+
+
+class _Crowd(_Look):
+    """A board with more jobs than can be compared one by one."""
+
+    def _flows(self):
+        return itertools.islice(self.books.unfinished(), 1)
+
+    def findings(self) -> Iterator[findings.Finding | str]:
+        """Yield the exact numbers, and what can be said of a sample."""
+        for page in self.board.pages():
+            self.read += len(page)
+            for job in page:
+                self._sort(job)
+            left = self.deadline.left()
+            if self.read >= _SAMPLE or left < _RESERVE * self.deadline.seconds:
+                break
+        self.among = f'of {self.read} looked at '
+        # Who has begun it does not matter here, and whether its poster is
+        # about to write down how it is built is not known.
+        self.blank.clear()
+        self.unresolvable.clear()
+        for key, number in self.stored.flows.items():
+            if self.problems[abs(number) - 1]:
+                book = unfinished.text(key)
+                self.unresolvable[abs(number)].add(
+                    boards.Job(book, f'that of logbook {book}', book))
+        count = self.board.count()
+        with work.asking('persistence'):
+            flows_ = self.books.count_unfinished()
+        yield self._report(
+            'undetermined',
+            f'The board {self.board.place} has {count} jobs, and the '
+            f'persistence database {work.number(flows_, "unfinished flow")}: '
+            f'too many to compare one by one. '
+            f'{work.number(self.read, "job")} and '
+            f'{work.number(len(self.stored.flows), "flow")} were looked at.',
+            'Let the workers finish their jobs, and run the check again.')
+        yield from self._missing(count)
+        yield from self._unresolvable()
+        yield from self._states()
+        yield from self._leftovers()
