@@ -188,7 +188,8 @@ def differences(reports: Sequence[HostReport]) -> list[Difference]:
             found.append(Difference(
                 what, Severity.WARNING, f'The reports of some hosts do not '
                 f'tell {what}.', 'Run the check where Octavia runs.', values))
-        elif len({r.host for r in reports}) > 1 and _is_local(known):
+        elif len({r.host for r in reports if r.values.get(what)
+                  is not None}) > 1 and _is_local(known):
             found.append(Difference(
                 what, Severity.FAILURE, 'Every host names itself: what one '
                 'writes there, no other sees.', rule.remedy, values))

@@ -137,6 +137,14 @@ def test_every_host_names_itself(report, run, what, change):
     assert code == 2 and list(found) == [what]
 
 
+def test_one_host_alone_names_itself(report, run):
+    """Where others use no jobboard, that is the difference, and all of it."""
+    local = {'jobboard_backend_hosts': 'localhost'}
+    _, found = run(report('a', **local),
+                   report('b', jobboard_enabled='false'))
+    assert list(found) == ['jobboard_enabled']
+
+
 def test_a_jobboard_that_is_off_everywhere(report, run):
     off = {'jobboard_enabled': 'false', 'jobboard_backend_hosts': None}
     assert run(report('a', **off), report('b', **off)) == (0, {})
