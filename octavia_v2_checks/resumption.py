@@ -80,7 +80,8 @@ def _jobboard(settings, driver):
 
 def _persistence(settings):
     url = dburl.parse(_get(settings, 'persistence_connection') or '')
-    if url is None:
+    # With what belongs into a password before the last @, no part is certain.
+    if url is None or '@' in url.tail or not (url.port or '0').isdigit():
         return None
     if url.in_memory:
         return f'{url.dialect}://'

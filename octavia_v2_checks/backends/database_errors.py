@@ -40,8 +40,14 @@ MYSQL_ERRORS = {
     1129: 'refused', 2002: 'refused', 2005: 'unresolvable',
     1969: 'timeout', 3024: 'timeout',
 }
+
 #: MySQL error number of a missing table.
 MYSQL_NO_TABLE = 1146
+
+#: What libpq says when the server is gone; which of them, and at which step,
+#: is a matter of microseconds.
+_HUNG_UP = ('server closed the connection', 'Connection reset by peer',
+            'Broken pipe', 'Transport endpoint is not connected')
 
 #: SQLSTATE -> slug
 POSTGRES_ERRORS = {
@@ -61,6 +67,9 @@ POSTGRES_WORDS = (
     ('permission denied for database', 'missing-privileges'),
     ('invalid response to SSL negotiation', 'wrong-protocol'),
     ('expected authentication request', 'wrong-protocol'),
+    # Both are said of a connection that was reset a moment before.
+    ('could not send SSL negotiation packet', 'refused'),
+    ('could not send startup packet', 'refused'),
     ('server does not support SSL', 'tls'),
     ('certificate', 'tls'),
     ('SSL', 'tls'),
@@ -75,7 +84,7 @@ POSTGRES_WORDS = (
     ('timeout expired', 'timeout'),
     ('timed out', 'timeout'),
     ('the database system is', 'refused'),
-    ('server closed the connection', 'refused'),
+    *((words, 'refused') for words in _HUNG_UP),
     ('session is read-only', 'not-writable'),
     ('server is in hot standby mode', 'not-writable'),
 )
@@ -176,7 +185,7 @@ def connect_slug(kind: str, exc: BaseException, plain: bool
 def hung_up(exc):
     """Whether the server let us in and then closed the connection."""
     return (code_of(exc) in (2006, 2013)
-            or 'server closed the connection' in str(exc.args))
+            or any(words in str(exc.args) for words in _HUNG_UP))
 
 
 def code_of(exc):
