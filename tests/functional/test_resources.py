@@ -18,6 +18,7 @@ import pytest
 
 from octavia_v2_checks.checks import resources
 from tests import boards
+from tests import commands
 from tests import octavia_board
 from tests import probing
 from tests.functional import test_inflight
@@ -31,13 +32,26 @@ OLD = "'2020-01-01 00:00:00'"
 class Cloud:
     """Octavia's own database, and a board."""
 
-    def __init__(self, place, mariadb):
+    def __init__(self, place, mariadb, template=None):
         self.place = place
         self.mariadb = mariadb
         self.database = probing.name('octavia_')
         mariadb.execute(f'CREATE DATABASE {self.database}')
         self.url = mariadb.url(database=self.database)
-        octavia_board.run(self.config(), 'tables')
+        if template:
+            self._copy(template)
+        else:
+            octavia_board.run(self.config(), 'tables')
+
+    def _copy(self, template):
+        """Take over the tables of another, which takes no Octavia."""
+        statements = ['SET foreign_key_checks = 0']
+        for name, in template.sql('SHOW TABLES'):
+            statements += [
+                template.sql(f'SHOW CREATE TABLE {name}')[0][1],
+                f'INSERT INTO {name} SELECT * FROM '
+                f'{template.database}.{name}']
+        self.sql('; '.join(statements))
 
     def config(self, **options):
         return self.place.config(
@@ -55,11 +69,27 @@ class Cloud:
             self.sql(f'UPDATE {table} SET updated_at = {OLD}')
 
 
+@pytest.fixture(scope='module')
+def template(redis, mariadb, tmp_path_factory):
+    """A cloud that no test changes."""
+    folder = tmp_path_factory.mktemp('template')
+
+    def write(sections, **task_flow):
+        path = folder / 'octavia.conf'
+        path.write_text(commands.config_text(
+            sections | {'task_flow': task_flow}))
+        return path
+
+    place = boards.RedisPlace(redis, *test_inflight.mysql(mariadb), write)
+    yield Cloud(place, mariadb)
+    place.close()
+
+
 @pytest.fixture
-def cloud(redis, mariadb, write_config):
+def cloud(redis, mariadb, write_config, template):
     place = boards.RedisPlace(redis, *test_inflight.mysql(mariadb),
                               write_config)
-    yield Cloud(place, mariadb)
+    yield Cloud(place, mariadb, template)
     place.close()
 
 
