@@ -14,6 +14,7 @@
 
 from collections.abc import Iterable
 from collections.abc import Iterator
+import dataclasses
 import re
 
 from octavia_v2_checks import clock
@@ -38,8 +39,6 @@ _EXPLAIN = {
     'DELETE': "EXPLAIN DELETE FROM {} WHERE uuid = ''",
 }
 
-_OPTION = 'task_flow.persistence_connection'
-
 _OLDEST = {'MySQL': (5, 7, 8), 'MariaDB': (10, 2, 3), 'PostgreSQL': (9, 5)}
 
 
@@ -56,7 +55,10 @@ def check(settings: settings_.Settings, deadline: clock.Deadline
         base = database_of(settings, deadline)
         with base:
             yield from _members(settings, base)
-            yield from _ask(base)
+            where = settings['persistence_connection'].where
+            for said in _ask(base):
+                yield (dataclasses.replace(said, **where)
+                       if isinstance(said, findings.Finding) else said)
     except net.Fault as fault:
         yield _finding(settings, fault.slug, fault.text,
                        fault.remedy or (
@@ -103,7 +105,7 @@ def _ask(base):
 
 def _report(base, slug, text, remedy=None):
     return findings.finding(f'persistence.{slug}', text, remedy,
-                            option=_OPTION, host=base.host)
+                            host=base.host)
 
 
 def quoted(name: str) -> str:

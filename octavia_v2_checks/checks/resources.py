@@ -27,8 +27,10 @@ from octavia_v2_checks import clock
 from octavia_v2_checks import findings
 from octavia_v2_checks import settings as settings_
 from octavia_v2_checks.backends import database
+from octavia_v2_checks.backends import logbooks
 from octavia_v2_checks.backends import net
 from octavia_v2_checks.checks import work
+from octavia_v2_checks.checks.config import dburl
 
 #: Minutes after which a state counts as old. A request can wait in the
 #: message queue for some time before there is a job for it.
@@ -113,7 +115,18 @@ def check(settings: settings_.Settings, deadline: clock.Deadline
     except net.Fault as fault:
         yield _undetermined(settings, fault.slug, fault.host)
     except database.QueryError as exc:
+        if logbooks.is_missing_table(exc) and _is_persistence(settings):
+            raise findings.Blocked(
+                'config', '[database] connection names the persistence '
+                'database, which has no tables of Octavia') from None
         yield _undetermined(settings, f'error {exc.code}', base.host)
+
+
+def _is_persistence(settings):
+    """Return whether both options name one database."""
+    ours, other = (dburl.parse(settings.get(name, group)) for name, group in (
+        ('persistence_connection', 'task_flow'), ('connection', 'database')))
+    return bool(ours and other and ours.place() == other.place())
 
 
 def _undetermined(settings, why, host):

@@ -131,6 +131,7 @@ def test_the_wrong_grant_of_the_guide(place, octavia_db_manage):
         f"CREATE USER '{other}'@'%'; GRANT ALL PRIVILEGES ON "
         f"{other}.* TO '{other}'@'%'")
     found = probing.only(spot.probe(), 'persistence.missing-privileges')
+    assert found.file and found.line
     spot.server.execute(found.remedy)
     assert spot.probe() == []
     octavia_db_manage(spot.config())

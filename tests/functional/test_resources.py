@@ -226,6 +226,16 @@ def test_undetermined(cloud, mariadb):
     assert '1146' in found.message
 
 
+def test_the_persistence_database(cloud):
+    """What config.persistence-shared says is not said a second time."""
+    cloud.url = cloud.place.url
+    with pytest.raises(probing.Blocked) as caught:
+        cloud.probe()
+    assert caught.value.check == 'config'
+    assert 'config.persistence-shared' in probing.ids(
+        probing.probe('config', cloud.config()))
+
+
 def test_jobboard_refused(cloud):
     cloud.age('load_balancer')
     with scripts.Refuse() as script:
