@@ -29,6 +29,7 @@ from octavia_v2_checks import settings as settings_
 from octavia_v2_checks.backends import database
 from octavia_v2_checks.backends import logbooks
 from octavia_v2_checks.backends import net
+from octavia_v2_checks.checks import persistence
 from octavia_v2_checks.checks import work
 from octavia_v2_checks.checks.config import dburl
 
@@ -111,7 +112,14 @@ def check(settings: settings_.Settings, deadline: clock.Deadline
         return
     try:
         with base:
-            yield from _look(settings, deadline, base)
+            try:
+                yield from _look(settings, deadline, base)
+            except database.QueryError as exc:
+                if exc.slug != 'missing-privileges':
+                    raise
+                yield _undetermined(
+                    settings, f'{base.user!r} may not read its tables',
+                    base.host, _grant(base))
     except net.Fault as fault:
         yield _undetermined(settings, fault.slug, fault.host)
     except database.QueryError as exc:
@@ -129,11 +137,20 @@ def _is_persistence(settings):
     return bool(ours and other and ours.place() == other.place())
 
 
-def _undetermined(settings, why, host):
+def _undetermined(settings, why, host, remedy=None):
     return findings.finding(
         'resources.undetermined', f'Octavia\'s own database at '
-        f'{host or "an unknown place"} cannot be read ({why}).', host=host,
-        **settings['database', 'connection'].where)
+        f'{host or "an unknown place"} cannot be read ({why}).', remedy,
+        host=host, **settings['database', 'connection'].where)
+
+
+def _grant(base) -> str:
+    """Return what lets the account read the tables asked here."""
+    if base.kind == 'mysql':
+        (account,), = base.rows('SELECT CURRENT_USER()')
+        return persistence.grant(['SELECT'], base.name, account)
+    tables = ', '.join(table for table, _ in _KINDS.values())
+    return f'GRANT SELECT ON {tables} TO {persistence.identifier(base.user)};'
 
 
 def _look(settings, deadline, base) -> Iterator[findings.Finding | str]:
