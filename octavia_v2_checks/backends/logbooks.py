@@ -13,12 +13,16 @@
 """What TaskFlow has written into the persistence database.
 
 Of the arguments with which a flow is to be built, only their number and
-their names are read, never their values.
+their names are read, and of what it was given besides, nothing: it holds
+keys and certificates. The one exception is the id of the load balancer, which
+the server takes out of them.
 """
 
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Sequence
 import json
+import re
 from typing import NamedTuple
 
 from octavia_v2_checks.backends import database
@@ -30,11 +34,11 @@ _BATCH = 500
 _ENDED = "('SUCCESS', 'FAILURE', 'REVERTED')"
 _UNFINISHED = f'(state IS NULL OR state NOT IN {_ENDED})'
 
-#: The flow's description, if it is JSON at all.
+#: A column, if it is JSON at all.
 _VALID = {
-    'mysql': 'CASE WHEN JSON_VALID(meta) THEN meta END',
-    'postgresql': 'meta',
-    'sqlite': 'CASE WHEN json_valid(meta) THEN meta END',
+    'mysql': 'CASE WHEN JSON_VALID({0}) THEN {0} END',
+    'postgresql': '{0}',
+    'sqlite': 'CASE WHEN json_valid({0}) THEN {0} END',
 }
 
 #: Name of the factory, number of arguments, and names of arguments.
@@ -55,6 +59,30 @@ _FACTORY = {
         "(SELECT json_group_array(key) FROM json_each("
         "m, '$.factory.kwargs'))"),
 }
+
+#: What is at a path in a column.
+_AT = {
+    'mysql': "JSON_UNQUOTE(JSON_EXTRACT({0}, '$.{1}'))",
+    'postgresql': "{0} #>> '{{{2}}}'",
+    'sqlite': "json_extract({0}, '$.{1}')",
+}
+
+#: Where the id of the load balancer is. ``r`` is what a worker that began
+#: with the flow has kept of the job: the same keys as on the board. ``m`` is
+#: the description: deletions have the load balancer, and a failover has it
+#: after its amphorae; one of an amphora has that.
+_LOAD_BALANCER = (
+    ('r', 'loadbalancer_id'),
+    ('r', 'loadbalancer.loadbalancer_id'),
+    ('m', 'factory.args[0].loadbalancer_id'),
+    ('m', 'factory.args[1].loadbalancer_id'),
+    ('m', 'factory.args[0].load_balancer_id'),
+)
+
+_ID = re.compile(r'[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}')
+
+#: TaskFlow's name of the task that gives a flow what its job carries.
+_INJECTOR = '_TaskFlow_INJECTOR'
 
 _SIZE = {
     'mysql': "SELECT SUM(DATA_LENGTH + INDEX_LENGTH) FROM "
@@ -122,12 +150,13 @@ class Logbooks:
         kept = (' AND parent_uuid IN (SELECT uuid FROM logbooks)'
                 if self._base.kind == 'sqlite' else '')
         factory = _FACTORY[self._base.kind]
+        meta = _VALID[self._base.kind].format('meta')
         last = ''
         while True:
             rows = self._base.rows(
                 f'SELECT uuid, parent_uuid, name, state, {factory} FROM '
                 f'(SELECT uuid, parent_uuid, name, state, '
-                f'{_VALID[self._base.kind]} AS m FROM flowdetails WHERE '
+                f'{meta} AS m FROM flowdetails WHERE '
                 f'uuid > %s AND {_UNFINISHED}{kept} ORDER BY uuid LIMIT '
                 f'{_PAGE}) f ORDER BY uuid', last)
             if rows:
@@ -138,6 +167,31 @@ class Logbooks:
             if len(rows) < _PAGE:
                 return
             last = rows[-1][0]
+
+    def named(self, books: Sequence[str]) -> dict[str, tuple[str, str | None]]:
+        """Return the flow of each of a few logbooks, and its load balancer.
+
+        The latter is None where nothing stored says it: of most flows with
+        which no worker has begun, only the job on the board does.
+        """
+        kind = self._base.kind
+        valid = _VALID[kind]
+        ids = ', '.join(_AT[kind].format(
+            column, path, re.sub(r'\W+', ',', path))
+            for column, path in _LOAD_BALANCER)
+        marks = ', '.join(['%s'] * len(books))
+        rows = self._base.rows(
+            f'SELECT book, name, {ids} FROM (SELECT parent_uuid AS book, '
+            f'name, {valid.format("meta")} AS m, (SELECT '
+            f"{valid.format('results')} FROM atomdetails a WHERE "
+            f"a.parent_uuid = f.uuid AND a.name = '{_INJECTOR}' LIMIT 1) "
+            f'AS r FROM flowdetails f WHERE parent_uuid IN ({marks})) d',
+            *books)
+        return {
+            book: (name or 'unnamed', next(
+                (i for i in found if isinstance(i, str) and _ID.fullmatch(i)),
+                None))
+            for book, name, *found in rows}
 
     def count_unfinished(self) -> int:
         """Return how many flows have not ended."""

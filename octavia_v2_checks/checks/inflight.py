@@ -253,12 +253,13 @@ class _Look:
         if self.lonely:
             keys = sorted(unfinished.text(k) for k in self.lonely)
             shown = keys[:work.SHOWN]
+            names = unfinished.named(self.books, shown)
             quoted = ', '.join(f"'{k}'" for k in shown)
             yield self._report(
                 'flow-without-job',
                 f'{work.number(len(keys), "unfinished flow")} without a job '
-                f'on the board {self.board.place}; the logbooks are '
-                f'{work.some(keys, len(keys))}.',
+                f'on the board {self.board.place}: '
+                f'{work.some(names, len(keys))}.',
                 f'In the persistence database: DELETE FROM logbooks WHERE '
                 f'uuid IN ({quoted}); The check resources names their load '
                 f'balancers, and how to free them.')

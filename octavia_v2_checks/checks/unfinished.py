@@ -13,8 +13,12 @@
 """The unfinished flows of the persistence database, kept in little memory."""
 
 from collections.abc import Iterable
+from collections.abc import Sequence
+import contextlib
 
+from octavia_v2_checks.backends import database
 from octavia_v2_checks.backends import logbooks
+from octavia_v2_checks.backends import net
 
 
 def key(book: str) -> bytes:
@@ -33,6 +37,26 @@ def text(short: bytes) -> str:
     long = short.hex()
     return '-'.join((long[:8], long[8:12], long[12:16], long[16:20],
                      long[20:]))
+
+
+def named(stored: logbooks.Logbooks, books: Sequence[str]) -> list[str]:
+    """Return how a message names the flows of a few logbooks.
+
+    What the database does not tell is left out, down to the logbooks.
+    """
+    known: dict[str, tuple[str, str | None]] = {}
+    with contextlib.suppress(database.QueryError, net.Fault):
+        known = stored.named(books)
+    names = []
+    for book in books:
+        name = f'logbook {book}'
+        if book in known:
+            flow, load_balancer = known[book]
+            if load_balancer:
+                name = f'load balancer {load_balancer}, {name}'
+            name = f'{flow} ({name})'
+        names.append(name)
+    return names
 
 
 class Stored:

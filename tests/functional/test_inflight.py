@@ -178,6 +178,54 @@ def test_flow_without_job_before_it_has_a_factory(place):
     assert book.uuid in found.message
 
 
+def begin(place, book, store):
+    """Give a flow what its job carries, as a worker does that begins."""
+    from taskflow import storage
+    storage.Storage(next(iter(book)), place.backend).inject(store)
+
+
+def test_flow_without_job_names_its_load_balancer(place):
+    """It is in what a worker has kept, or among the flow's arguments."""
+    ids = [f'{n}1111111-1111-4111-8111-111111111111' for n in range(4)]
+    secret = {'private_key': boards.PAYLOAD}
+    begun = place.save(state='RUNNING')
+    begin(place, begun, {'loadbalancer_id': ids[0], 'listener': secret})
+    books = [begun] + [
+        place.save(f'{octavia_board.FLOWS}.{name}', args) for name, args in (
+            ('get_delete_load_balancer_flow',
+             [{'loadbalancer_id': ids[1]} | secret]),
+            ('get_failover_LB_flow',
+             [[secret], {'loadbalancer_id': ids[2]} | secret]),
+            ('get_failover_amphora_flow',
+             [{'load_balancer_id': ids[3]} | secret, 1]))]
+    waiting = place.save()
+    found = probing.only(place.probe(), 'inflight.flow-without-job')
+    for id_, book in zip(ids, books, strict=True):
+        assert (f'{book.name} (load balancer {id_}, logbook {book.uuid})'
+                in found.message)
+    # Of such a flow, only the job says it.
+    assert f'{waiting.name} (logbook {waiting.uuid})' in found.message
+
+
+def test_flow_without_job_with_no_id_where_one_belongs(place):
+    flow = f'{octavia_board.FLOWS}.get_delete_amphora_flow'
+    for id_ in (None, boards.PAYLOAD, {'id': boards.PAYLOAD}):
+        place.save(flow, [{'load_balancer_id': id_}])
+    found = probing.only(place.probe(), 'inflight.flow-without-job')
+    assert found.message.count('get_delete_amphora_flow-') == 3
+    assert 'load balancer' not in found.message
+
+
+def test_flow_without_job_where_little_can_be_read(place):
+    """The names are welcome, and the finding does not depend on them."""
+    book = place.save(state='RUNNING')
+    place.sql('DROP TABLE atomdetails')
+    found = probing.only(place.probe(), 'inflight.flow-without-job')
+    assert found.message.endswith(f': logbook {book.uuid}.')
+    place.run_sql(found.remedy)
+    assert place.probe() == []
+
+
 @pytest.mark.parametrize('flow, problem', [
     ({'factory': f'{octavia_board.FLOWS}.get_failover_flow'},
      'has no function get_failover_flow'),

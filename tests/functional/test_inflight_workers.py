@@ -142,6 +142,23 @@ def test_worker_killed_in_the_middle_of_a_flow(make_cloud):
     assert cloud.status() == 'ACTIVE'
 
 
+def test_board_lost_in_the_middle_of_a_flow(cloud):
+    cloud.post()
+    with cloud.held(), cloud.conductor() as running:
+        cloud.until(lambda: 'SUCCESS' in [
+            state for name, state in cloud.atoms().items()
+            if name.endswith('ListenersUpdate')], 'the flow did not begin')
+        running.kill()
+        running.wait()
+    with cloud.place.server.client() as client:
+        client.delete(*client.keys(f'{cloud.place.namespace}*'))
+    found = probing.only(cloud.probe(), 'inflight.flow-without-job')
+    assert 'get_update_listener_flow-' in found.message
+    assert f'(load balancer {boards.LOAD_BALANCER}, ' in found.message
+    cloud.place.run_sql(found.remedy)
+    assert cloud.probe() == []
+
+
 def test_what_flow_unresolvable_predicts(cloud):
     """The job in the trash, the logbook gone, the load balancer PENDING."""
     cloud.post()
