@@ -13,7 +13,9 @@
 """Asks several servers at the same time."""
 
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Sequence
+import contextlib
 import queue
 import threading
 from typing import TypeVar
@@ -45,3 +47,43 @@ def run(functions: Sequence[Callable[[], T]]) -> list[T]:
         if error:
             raise error
     return [result for _, result, _ in answers]
+
+
+@contextlib.contextmanager
+def entering(manager: contextlib.AbstractContextManager[T]
+             ) -> Iterator[Callable[[], T]]:
+    """Enter a context manager in a thread, while something else is done.
+
+    It is left in the caller's thread, even if nobody asked for it.
+
+    :param manager: what bounds its own time
+    :returns: a function that waits for what the manager gives; it raises
+        what entering it raised
+    """
+    ended: queue.SimpleQueue = queue.SimpleQueue()
+
+    def enter():
+        try:
+            ended.put((manager.__enter__(), None))
+        except BaseException as exc:
+            ended.put((None, exc))
+
+    threading.Thread(target=enter, daemon=True).start()
+    with contextlib.ExitStack() as stack:
+        asked = False
+
+        def entered():
+            nonlocal asked
+            asked = True
+            value, error = ended.get()
+            if error:
+                raise error
+            stack.push(manager)
+            return value
+
+        try:
+            yield entered
+        finally:
+            # What went wrong before anybody asked is not the manager's.
+            if not asked and not ended.get()[1]:
+                manager.__exit__(None, None, None)

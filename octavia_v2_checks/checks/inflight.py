@@ -31,6 +31,7 @@ from octavia_v2_checks import settings as settings_
 from octavia_v2_checks import versions
 from octavia_v2_checks.backends import board as boards
 from octavia_v2_checks.backends import logbooks
+from octavia_v2_checks.backends import parallel
 from octavia_v2_checks.checks import persistence
 from octavia_v2_checks.checks import unfinished
 from octavia_v2_checks.checks import work
@@ -60,11 +61,14 @@ def check(settings: settings_.Settings, deadline: clock.Deadline
     """
     settings.require_jobboard()
     with work.asking('persistence'):
-        with persistence.database_of(settings, deadline) as base:
-            books = logbooks.Logbooks(base)
-            with work.open_board(settings, deadline) as board:
-                kind = _Crowd if board.count() > _CROWD else _Look
-                yield from kind(settings, deadline, books, board).findings()
+        base = persistence.database_of(settings, deadline)
+        # The two servers are logged in to side by side: each may be slow.
+        opening = work.open_board(settings, deadline)
+        with parallel.entering(opening) as opened, base:
+            board = opened()
+            kind = _Crowd if board.count() > _CROWD else _Look
+            yield from kind(settings, deadline, logbooks.Logbooks(base),
+                            board).findings()
 
 
 class _Look:
