@@ -207,9 +207,8 @@ class _Row:
 class _Guarded:
     """A stock row; if it raises, the row fails and the others are shown.
 
-    Octavia 12.0.1 to 16.1.0 with libraries of today end every run with a
-    traceback otherwise: their policy row reads an option group that nobody
-    registered.
+    Octavia 12.0.1 to 16.1.0 end every run with a traceback otherwise: their
+    policy row reads an option group that nobody registered.
     """
 
     def __init__(self, func):
@@ -226,4 +225,4 @@ class _Guarded:
                 f'This check of octavia-status itself failed '
                 f'({type(exc).__name__}), so nothing is known. Remedy: '
                 f'upgrade Octavia; 12.0.1 to 16.1.0 have a policy check that '
-                f'cannot run with current libraries.')
+                f'cannot run.')

@@ -81,9 +81,15 @@ class Check:
         return said
 
 
-def _own(id_: str) -> Callable[[], CheckFunction]:
-    return lambda: importlib.import_module(
-        f'octavia_v2_checks.checks.{id_}').check
+def _own(id_: str) -> CheckFunction:
+    def check(settings, deadline):
+        # Where there is nothing to ask, what asks is not even imported.
+        if id_ != 'config':
+            settings.require_jobboard()
+        return importlib.import_module(
+            f'octavia_v2_checks.checks.{id_}').check(settings, deadline)
+
+    return check
 
 
 def checks() -> list[Check]:
@@ -93,7 +99,7 @@ def checks() -> list[Check]:
     may carry its row's title as an attribute ``title``, or one of those that
     a class in ``octavia.status.upgrade.checks`` names.
     """
-    found = [Check(id_, title, _own(id_))
+    found = [Check(id_, title, functools.partial(_own, id_))
              for id_, title in catalogue.CHECKS.items()]
     for owner, entry in plugins.find(ENTRY_POINTS):
         if owner != OURS:

@@ -101,10 +101,14 @@ def test_validate(write_config, oslo):
 @pytest.mark.parametrize('form', ['table', 'json', 'junit', 'prometheus'])
 def test_a_jobboard_that_is_off(write_config, oslo, form):
     config = write_config(jobboard_enabled=False)
-    code, packages, _ = loaded('--config-file', str(config), 'upgrade',
-                               'check', '--format', form)
+    code, packages, modules = loaded('--config-file', str(config), 'upgrade',
+                                     'check', '--format', form)
     assert code == 0
     assert packages - oslo == OURS
+    # What talks to servers stays away, as they do.
+    assert not {m for m in modules
+                if m.startswith('octavia_v2_checks.backends')}
+    assert 'ssl' not in modules
 
 
 @pytest.mark.parametrize('driver, also', [

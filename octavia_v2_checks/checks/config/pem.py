@@ -16,7 +16,6 @@ from collections.abc import Iterator
 import datetime
 import os
 import re
-import ssl
 
 _BLOCK = re.compile(
     '-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----', re.S)
@@ -72,6 +71,8 @@ def _validity(path, bundle):
     :param bundle: one valid certificate of all is enough; otherwise the
         first one counts
     """
+    # Few configurations name a file of TLS, and OpenSSL is slow to load.
+    import ssl
     with open(path, 'rb') as stream:
         text = stream.read().decode('ascii', 'replace')
     try:
@@ -96,6 +97,7 @@ def _validity(path, bundle):
 
 def _pair(certificate, key, password):
     """Return what keeps a certificate and its key from being loaded."""
+    import ssl
     asked = []
 
     def answer():
