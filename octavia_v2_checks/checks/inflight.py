@@ -21,6 +21,7 @@ What then does not match is looked at a second time.
 import collections
 from collections.abc import Iterable
 from collections.abc import Iterator
+import functools
 import itertools
 import time
 
@@ -108,6 +109,11 @@ class _Look:
 
     def _flows(self):
         return self.books.unfinished()
+
+    @functools.cached_property
+    def counts(self) -> tuple[int, int]:
+        """How many flows have not ended, and how many have."""
+        return self.books.counts()
 
     def _problem(self, call):
         if not call.factory or not self.known:
@@ -337,7 +343,8 @@ class _Look:
                 'Run the check resources for their load balancers, then '
                 'empty the trash. ' + self.board.emptying())
         with work.asking('persistence'):
-            count, oldest = self.books.ended()
+            count = self.counts[1]
+            oldest = self.books.oldest_ended() if count else None
             if not oldest:
                 return
             if not self.settings.get('jobboard_save_logbook'):
@@ -383,7 +390,7 @@ class _Crowd(_Look):
                     boards.Job(book, f'that of logbook {book}', book))
         count = self.board.count()
         with work.asking('persistence'):
-            flows_ = self.books.count_unfinished()
+            flows_ = self.counts[0]
         yield self._report(
             'undetermined',
             f'The board {self.board.place} has {count} jobs, and the '
