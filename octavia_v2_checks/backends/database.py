@@ -135,8 +135,11 @@ class Database:
         :raises net.Fault: with a slug of the persistence check
         :raises findings.Blocked: if the driver takes no such parameter
         """
+        # SQLAlchemy 1.4 has another name for it.
+        load = getattr(self._dialect_class, 'import_dbapi',
+                       None) or self._dialect_class.dbapi
         try:
-            driver = self._dialect_class.import_dbapi()
+            driver = load()
         except ModuleNotFoundError as exc:
             raise self._driver_missing(exc) from None
         if self.kind == 'sqlite':
