@@ -135,9 +135,9 @@ class Database:
         :raises net.Fault: with a slug of the persistence check
         :raises findings.Blocked: if the driver takes no such parameter
         """
+        dialect: Any = self._dialect_class
         # SQLAlchemy 1.4 has another name for it.
-        load = getattr(self._dialect_class, 'import_dbapi',
-                       None) or self._dialect_class.dbapi
+        load = getattr(dialect, 'import_dbapi', None) or dialect.dbapi
         try:
             driver = load()
         except ModuleNotFoundError as exc:
@@ -145,7 +145,6 @@ class Database:
         if self.kind == 'sqlite':
             self._connect_sqlite(driver)
             return
-        dialect: Any = self._dialect_class
         args, kwargs = dialect(dbapi=driver).create_connect_args(self._url)
         if len(self._places) > 1:
             self._choose(kwargs)
