@@ -12,7 +12,7 @@
 """What an operator does, with whatever release of Octavia is installed.
 
 ``tox -e octavia14`` … ``octavia19`` run this file with each release and the
-libraries of its time; ``tools/support-table`` writes down how that went.
+libraries of its time, which ``constraints`` holds.
 """
 
 import json
