@@ -12,8 +12,10 @@
 
 """Boards with more jobs than anybody wants to post one by one."""
 
+import base64
 import json
 
+from oslo_serialization import jsonutils
 from oslo_utils import timeutils
 from taskflow.jobs import base
 from taskflow.jobs.backends import impl_redis
@@ -21,7 +23,8 @@ from taskflow.persistence import models
 
 from tests import boards
 
-_BATCH = 1000
+#: etcd takes no more than 128 operations at once, ZooKeeper 1 MiB.
+_BATCH = 64
 
 #: As long as the dictionary of a load balancer with a few listeners.
 _PAYLOAD = [{'listener_id': str(n), 'name': 'x' * 80} for n in range(20)]
@@ -36,21 +39,20 @@ def uuid(number: int, kind: int) -> str:
     return f'{kind:08d}-0000-4000-8000-{number:012d}'
 
 
-def redis(server, namespace: str, count: int) -> None:
-    """Post jobs as TaskFlow writes them; numbers 1 to *count*."""
+def redis(server, namespace: str, count: int, payload=_PAYLOAD) -> None:
+    """Post jobs as TaskFlow writes them; numbers 1 to *count*.
+
+    Every fourth is claimed, and every fourth was.
+
+    :param payload: what else is in each
+    """
     with server.client() as client:
         client.connection_pool.connection_kwargs['decode_responses'] = False
-        for start in range(1, count + 1, _BATCH):
+        for numbers in _batches(count, payload):
             with client.pipeline(transaction=False) as pipe:
-                for number in range(start, min(start + _BATCH, count + 1)):
+                for number in numbers:
                     id_ = uuid(number, 2)
-                    book = models.LogBook('flow-' + uuid(number, 3),
-                                          uuid(number, 1))
-                    posting = base.format_posting(
-                        id_, book.name, timeutils.utcnow(), book=book,
-                        details={'store': {
-                            'listeners': _PAYLOAD,
-                            'loadbalancer_id': uuid(number, 4)}})
+                    posting = _posting(number, payload)
                     pipe.hset(f'{namespace}:listings', id_,
                               impl_redis.RedisJobBoard._dumps(
                                   posting | {'sequence': number}))
@@ -60,6 +62,66 @@ def redis(server, namespace: str, count: int) -> None:
                     if number % 2 == 0:
                         pipe.set(f'{namespace}:{id_}.last_modified', b'x')
                 pipe.execute()
+
+
+def zookeeper(server, namespace: str, count: int, payload=_PAYLOAD) -> None:
+    """As :func:`redis`, but a job that was claimed shows no trace of it."""
+    client = server.client()
+    try:
+        client.ensure_path(f'/{namespace}')
+        for numbers in _batches(count, payload):
+            batch = client.transaction()
+            for number in numbers:
+                path = f'/{namespace}/job{number:010d}'
+                batch.create(path, _json(_posting(number, payload)))
+                if number % 4 == 0:
+                    batch.create(f'{path}.lock', _json({'owner': 'worker'}))
+            batch.commit()
+    finally:
+        client.stop()
+        client.close()
+
+
+def etcd(server, namespace: str, count: int, payload=_PAYLOAD) -> None:
+    """As :func:`redis`."""
+    lease = int(server.call('/v3/lease/grant', {'TTL': 3600})['ID'])
+    for numbers in _batches(count, payload):
+        puts = []
+
+        def put(stem, kind, value, into=puts, **more):
+            key = f'/taskflow/jobs/{namespace}/job{stem}.{kind}'
+            into.append({'request_put': {
+                'key': base64.b64encode(key.encode()).decode(),
+                'value': base64.b64encode(_json(value)).decode(), **more}})
+
+        for number in numbers:
+            put(number, 'data',
+                _posting(number, payload) | {'sequence': number})
+            if number % 4 == 0:
+                put(number, 'lock', {'owner': 'worker', 'lease_id': lease},
+                    lease=lease)
+            if number % 2 == 0:
+                put(number, 'last_modified', {'last_modified': 'then'})
+        server.call('/v3/kv/txn', {'success': puts})
+
+
+def _batches(count, payload):
+    """Yield numbers, as many as one transaction may hold."""
+    size = _BATCH if payload is _PAYLOAD else 1
+    for start in range(1, count + 1, size):
+        yield range(start, min(start + size, count + 1))
+
+
+def _posting(number, payload):
+    book = models.LogBook('flow-' + uuid(number, 3), uuid(number, 1))
+    return base.format_posting(
+        uuid(number, 2), book.name, timeutils.utcnow(), book=book,
+        details={'store': {'listeners': payload,
+                           'loadbalancer_id': uuid(number, 4)}})
+
+
+def _json(value):
+    return jsonutils.dump_as_bytes(value)
 
 
 def mariadb(server, database: str, count: int, atoms: int = 10) -> None:

@@ -52,9 +52,11 @@ class Board(Protocol):
     Every method reads only, and raises :class:`net.Fault` and nothing else.
 
     :ivar place: how a message names it
+    :ivar trash: how a message names its trash
     """
 
     place: str
+    trash: str
 
     def count(self) -> int:
         """Return how many jobs there are, as the server counts them."""

@@ -21,7 +21,6 @@ from octavia_v2_checks.backends import board
 from octavia_v2_checks.backends import gateway
 
 _PAGE = 150
-_NAMES = 5000
 
 #: Of how many claims to ask when they end.
 _ASKED = 5
@@ -48,12 +47,12 @@ class EtcdBoard:
         self._jobs = f'{_JOBS}/{namespace}/job'
         self._trash = f'{_TRASH}/{namespace}/'
         self._asked = 0
-        self.place = f'{namespace} at {server.peer}'
+        self.place = self.trash = f'{namespace} at {server.peer}'
 
     def count(self) -> int:
         """Return how many jobs there are."""
         return sum(key.endswith(_DATA) for page in self._server.scan(
-            self._jobs, _NAMES, keys_only=True) for key, _ in page)
+            self._jobs, keys_only=True) for key, _ in page)
 
     def trashed(self) -> int:
         """Return how many jobs lie in the trash."""
@@ -76,7 +75,7 @@ class EtcdBoard:
     def pages(self) -> Iterator[list[board.Job]]:
         """Yield all jobs, some at a time."""
         pairs = itertools.chain.from_iterable(
-            self._server.scan(self._jobs, _PAGE))
+            self._server.scan(self._jobs))
         # The keys of one job follow each other.
         jobs = (self._job(stem, dict(group)) for stem, group
                 in itertools.groupby(pairs, lambda p: self._stem(p[0])))

@@ -14,9 +14,11 @@
 
 from collections.abc import Callable
 from collections.abc import Iterator
+import itertools
 
 from octavia_v2_checks.backends import board
 from octavia_v2_checks.backends import msgpack
+from octavia_v2_checks.backends import net
 from octavia_v2_checks.backends import redis_errors
 from octavia_v2_checks.backends import resp
 from octavia_v2_checks.backends.redis_connection import Connection
@@ -40,7 +42,7 @@ class RedisBoard:
         self._connection = connect()
         self._namespace = namespace
         self._asked = 0
-        self.place = f'{namespace} at {self._connection.peer}'
+        self.place = self.trash = f'{namespace} at {self._connection.peer}'
 
     def __enter__(self) -> 'RedisBoard':
         return self
@@ -73,13 +75,13 @@ class RedisBoard:
 
     def pages(self) -> Iterator[list[board.Job]]:
         """Yield all jobs, some at a time."""
-        seen: set[bytes] = set()
-        for entries in self._entries():
+        seen: set[str] = set()
+        for jobs in self._entries():
             # A scan tells some twice while the server rearranges them.
-            new = {key: data for key, data in entries if key not in seen}
+            new = {job.key: job for job in jobs if job.key not in seen}
             seen.update(new)
             if new:
-                yield self._jobs(new)
+                yield self._states(new)
 
     def _key(self, *parts: str) -> str:
         return ':'.join((self._namespace, '.'.join(parts)))
@@ -99,75 +101,76 @@ class RedisBoard:
             raise self._connection.fault(answer, command)
         return answer
 
-    def _entries(self) -> Iterator[list[tuple[bytes, bytes]]]:
-        """Yield uuids and postings."""
+    def _entries(self) -> Iterator[list[board.Job]]:
+        """Yield what the postings tell of their jobs.
+
+        Each posting is let go before the next is received: some are large.
+        """
         listings = self._key('listings')
         cursor = '0'
         while True:
             self._connection.renew()
-            answer = self._connection.call('HSCAN', listings, cursor, 'COUNT',
-                                           _PAGE)
-            if isinstance(answer, resp.ErrorReply) and redis_errors.meaning(
-                    answer) == 'missing-permission':
+            try:
+                items = self._connection.stream(
+                    'HSCAN', listings, cursor, 'COUNT', _PAGE)
+                cursor = self._text(next(items))
+                page = list(self._decoded(items))
+            except net.Fault as fault:
+                if fault.slug != 'missing-permission':
+                    raise
                 # Workers do not scan, so their account may not be allowed
                 # to; they ask for all at once.
                 yield from self._all_at_once(listings)
                 return
-            self._checked(answer, 'HSCAN')
-            cursor, pairs = self._scanned(answer)
-            yield pairs
+            yield page
             if cursor == '0':
                 return
 
-    def _scanned(self, answer):
-        try:
-            cursor, flat = answer
-            return cursor.decode(), list(zip(flat[::2], flat[1::2],
-                                             strict=True))
-        except (AttributeError, TypeError, ValueError):
-            raise self._connection.stranger() from None
-
-    def _all_at_once(self, listings: str
-                     ) -> Iterator[list[tuple[bytes, bytes]]]:
+    def _all_at_once(self, listings: str) -> Iterator[list[board.Job]]:
         with self._connect() as other:
-            items = other.stream('HGETALL', listings)
-            page = []
-            for key in items:
-                page.append((key, next(items, b'')))
-                if len(page) == _PAGE:
-                    yield page
-                    other.renew()
-                    page = []
-            yield page
+            jobs = self._decoded(other.stream('HGETALL', listings))
+            while page := list(itertools.islice(jobs, _PAGE)):
+                yield page
+                other.renew()
 
-    def _jobs(self, entries: dict[bytes, bytes]) -> list[board.Job]:
+    def _decoded(self, items):
+        for key in items:
+            posting = next(items, None)
+            if not isinstance(posting, bytes):
+                raise self._connection.stranger()
+            yield msgpack.job(self._text(key), posting)
+
+    def _text(self, item):
+        if not isinstance(item, bytes):
+            raise self._connection.stranger()
+        return item.decode('utf-8', 'replace')
+
+    def _states(self, jobs: dict[str, board.Job]) -> list[board.Job]:
         """Find out who holds each of some jobs."""
-        uuids = [key.decode('utf-8', 'replace') for key in entries]
-        owners = self._each('GET', [(self._key(u, 'owned'),) for u in uuids])
-        free = [u for u, owner in zip(uuids, owners, strict=True)
+        owners = dict(zip(jobs, self._each(
+            'GET', [(self._key(k, 'owned'),) for k in jobs]), strict=True))
+        free = [k for k, owner in owners.items()
                 if not isinstance(owner, bytes)]
         touched = dict(zip(free, self._each(
-            'EXISTS', [(self._key(u, 'last_modified'),) for u in free]),
+            'EXISTS', [(self._key(k, 'last_modified'),) for k in free]),
             strict=True))
         # What ended between the questions has no owner, and is not free.
         there = dict(zip(free, self._each(
-            'HEXISTS', [(self._key('listings'), u) for u in free]),
+            'HEXISTS', [(self._key('listings'), k) for k in free]),
             strict=True))
-        return [self._job(uuid, data, owner, bool(touched.get(uuid)))
-                for uuid, data, owner in zip(
-                    uuids, entries.values(), owners, strict=True)
-                if there.get(uuid, 1)]
+        return [self._state(job, owners[key], bool(touched.get(key)))
+                for key, job in jobs.items() if there.get(key, 1)]
 
     def _each(self, command, arguments):
         self._connection.renew()
         return [self._checked(answer, command) for answer in
                 self._connection.pipeline([(command, *a) for a in arguments])]
 
-    def _job(self, uuid, data, owner, touched):
+    def _state(self, job, owner, touched):
         if not isinstance(owner, bytes):
-            return msgpack.job(uuid, data, lapsed=touched)
-        return msgpack.job(uuid, data, owner=owner.decode('utf-8', 'replace'),
-                           expires=self._expires(uuid))
+            return job._replace(lapsed=touched)
+        return job._replace(owner=self._text(owner),
+                            expires=self._expires(job.key))
 
     def _expires(self, uuid):
         if self._asked >= _ASKED:

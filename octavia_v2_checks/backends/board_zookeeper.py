@@ -45,6 +45,8 @@ class ZooKeeperBoard:
         self._entities = path.replace(last, '.entities')
         self._deadline = deadline
         self.place = f'{path} at {session.peer}'
+        self.trash = (f'{self._trash} at {session.peer}, which all '
+                      f'namespaces beside {path} share')
 
     def __enter__(self) -> 'ZooKeeperBoard':
         return self
@@ -93,12 +95,11 @@ class ZooKeeperBoard:
 
     def _jobs(self, names, locked):
         claimed = [n for n in names if n in locked]
-        contents = self._data(
-            [f'{self._path}/{n}' for n in names]
-            + [f'{self._path}/{n}{_LOCK}' for n in claimed])
-        owners = dict(zip(claimed, map(
-            board.owner_of, contents[len(names):]), strict=True))
-        for name, data in zip(names, contents[:len(names)], strict=True):
+        owners = dict(zip(claimed, map(board.owner_of, self._data(
+            [f'{self._path}/{n}{_LOCK}' for n in claimed])), strict=True))
+        # Each posting is let go before the next is received: some are large.
+        contents = self._data([f'{self._path}/{n}' for n in names])
+        for name, data in zip(names, contents, strict=True):
             # A job that has ended in the meantime has no content.
             if data is not None:
                 yield board.decode(name, data, owners.get(name))

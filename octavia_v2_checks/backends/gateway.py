@@ -52,6 +52,15 @@ _TEXTS = {
 }
 
 
+_TOO_LONG = 'too-long'
+
+#: How many entries of a scan to ask for first; then bytes of a page, and of
+#: what comes with each entry.
+_FIRST = 100
+_PAGE = 1024 * 1024
+_OVERHEAD = 80
+
+
 class Status(NamedTuple):
     """What a member says about itself.
 
@@ -132,24 +141,36 @@ class Gateway:
         said = self._post('kv/range', _prefix(prefix) | {'count_only': True})
         return _number(said.get('count')) or 0
 
-    def scan(self, prefix: str, size: int, keys_only: bool = False
+    def scan(self, prefix: str, keys_only: bool = False
              ) -> Iterator[list[tuple[str, bytes]]]:
         """Yield all keys that begin with a prefix, and their values, in order.
 
-        :param size: how many to ask for at a time
+        As many at a time as make an answer of some size: each question costs
+        etcd a walk over all keys of the prefix.
+
         :param keys_only: leave the values with the server
         """
-        asked = _prefix(prefix) | {'limit': size, 'keys_only': keys_only}
+        asked = _prefix(prefix) | {'keys_only': keys_only}
+        size = _FIRST
         while True:
-            said = self._post('kv/range', asked)
+            try:
+                said = self._post('kv/range', asked | {'limit': size})
+            except net.Fault as fault:
+                if fault.detail != _TOO_LONG or size == 1:
+                    raise
+                size = max(1, size // 10)
+                continue
             # All of it as it was when the first part was read.
             asked.setdefault('revision', said['header'].get('revision'))
-            pairs = said.get('kvs') or []
-            yield self._pairs(pairs)
+            listed = said.get('kvs') or []
+            pairs = self._pairs(listed)
+            yield pairs
             if not pairs or not said.get('more'):
                 return
-            last = base64.b64decode(pairs[-1]['key'])
+            last = base64.b64decode(listed[-1]['key'])
             asked['key'] = base64.b64encode(last + b'\0').decode()
+            length = sum(_OVERHEAD + len(k) + len(v) for k, v in pairs)
+            size = max(1, _PAGE * len(pairs) // length)
 
     def seconds_left(self, lease: int) -> int | None:
         """Return when a lease ends, None if there is no such lease."""
@@ -206,6 +227,11 @@ class Gateway:
             raise net.Fault(
                 'refused', f'{self.peer} closed the connection before it had '
                 f'answered.', host=self.peer) from None
+        except http.TooLong:
+            raise net.Fault(
+                'undetermined', f'{self.peer} answered {path} with more than '
+                f'{http.LIMIT} bytes.', host=self.peer, detail=_TOO_LONG
+            ) from None
         except http.Malformed:
             raise net.Fault(
                 'wrong-protocol', f'{self.peer} does not answer as etcd '

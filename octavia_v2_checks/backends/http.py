@@ -25,8 +25,9 @@ from typing import NamedTuple
 from octavia_v2_checks import clock as clocks
 from octavia_v2_checks.backends import net
 
-#: More than any answer that is asked for here.
-LIMIT = 4 * 1024 * 1024
+#: Bytes of one answer. An entry of etcd has at most 1.5 MiB by default, and
+#: comes in base64.
+LIMIT = 8 * 1024 * 1024
 
 _START = b'HTTP/'
 _AGENT = 'octavia-v2-checks'
@@ -35,6 +36,10 @@ _PROXY_LOGIN = 407
 
 class Malformed(Exception):
     """The other side does not speak HTTP."""
+
+
+class TooLong(Malformed):
+    """The answer goes on after :data:`LIMIT`."""
 
 
 class Answer(NamedTuple):
@@ -105,7 +110,8 @@ def exchange(stream: net.Stream, request: bytes, *, body: bool = True
     :param body: whether the answer has one to read
     :raises net.Fault: ``timeout`` or ``tls``
     :raises ConnectionError: if the server hangs up before its answer ends
-    :raises Malformed: for what is no HTTP, or has no end
+    :raises Malformed: for what is no HTTP
+    :raises TooLong: for what has no end
     """
     stream.send(request)
     source = _Socket(stream)
@@ -119,7 +125,7 @@ def exchange(stream: net.Stream, request: bytes, *, body: bool = True
             raise ConnectionResetError from None
         raise Malformed from None
     if len(data) == LIMIT:
-        raise Malformed
+        raise TooLong
     if body and answer.length:
         raise ConnectionResetError
     return Answer(answer.status, data)
@@ -147,6 +153,7 @@ class Client:
         :raises net.Fault: where the server cannot be reached or falls silent
         :raises ConnectionError: if it hangs up before its answer ends
         :raises Malformed: if it does not speak HTTP
+        :raises TooLong: if it says more than anybody asked for
         """
         content = b'' if body is None else json.dumps(body).encode()
         headers = [f'Host: {self.peer}', f'User-Agent: {_AGENT}',

@@ -17,6 +17,7 @@ and its end. Nothing here can create, change or delete a znode.
 """
 
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Sequence
 import enum
 import struct
@@ -220,22 +221,21 @@ class Session:
         """
         return self._request(4, _text(path) + b'\0').buffer()
 
-    def get_each_data(self, paths: Sequence[str]) -> list[bytes | None]:
-        """Return the contents of znodes, asked for in one go.
+    def get_each_data(self, paths: Sequence[str]) -> Iterator[bytes | None]:
+        """Yield the contents of znodes, asked for in one go.
 
-        :returns: None for a znode that is not there
+        All of them must be taken before the next question. It is None for a
+        znode that is not there.
+
         :raises Refused: NO_AUTH …
         """
-        numbers = [self._ask(4, _text(path) + b'\0') for path in paths]
-        found: list[bytes | None] = []
-        for number in numbers:
+        for number in [self._ask(4, _text(path) + b'\0') for path in paths]:
             try:
-                found.append(self._answer(number).buffer())
+                yield self._answer(number).buffer()
             except Refused as exc:
                 if exc.code != Error.NO_NODE:
                     raise
-                found.append(None)
-        return found
+                yield None
 
     def renew(self, clock: clocks.Clock) -> None:
         """Give what is asked next a clock of its own."""

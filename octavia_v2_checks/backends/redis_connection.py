@@ -185,13 +185,13 @@ class Connection:
         with self._understood():
             return self._client.pipeline(commands)
 
-    def stream(self, *command: str) -> Iterator[Any]:
+    def stream(self, *command: str | int) -> Iterator[Any]:
         """Yield the items of one long answer; see :meth:`resp.Client.stream`.
         """
         with self._understood():
             answer = self._client.stream(command)
             if isinstance(answer, resp.ErrorReply):
-                raise self.fault(answer, command[0])
+                raise self.fault(answer, str(command[0]))
             yield from answer
 
     def renew(self) -> None:

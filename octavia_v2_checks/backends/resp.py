@@ -20,6 +20,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
+import itertools
 import re
 from typing import Any
 from typing import TypeAlias
@@ -108,13 +109,37 @@ class Reader:
 
         :raises Malformed: for what is no array
         """
+        size = self._array()
+        if isinstance(size, ErrorReply):
+            return size
+        return (self.reply() for _ in range(size))
+
+    def scanned(self) -> Iterator[Reply] | ErrorReply:
+        """Return the cursor of the next reply, that of a scan, then its items.
+
+        All of them must be taken before the next reply.
+
+        :raises Malformed: for what is no such reply
+        """
+        size = self._array()
+        if isinstance(size, ErrorReply):
+            return size
+        if size != 2:
+            raise Malformed(self.head)
+        cursor, items = self.reply(), self.items()
+        if isinstance(items, ErrorReply):
+            raise Malformed(self.head)
+        return itertools.chain([cursor], items)
+
+    def _array(self):
+        """Return the length of the array that is next, or an error."""
         self._left = LIMIT
         kind, rest = self._line()
         if kind == b'-':
             return ErrorReply(rest.decode('utf-8', 'replace'))
         if kind != b'*' or not rest.isdigit():
             raise Malformed(self.head)
-        return (self.reply() for _ in range(int(rest)))
+        return int(rest)
 
     def _value(self, depth: int) -> Reply:
         kind, rest = self._line()
@@ -211,10 +236,14 @@ class Client:
     def stream(self, command: Command) -> Iterator[Reply] | ErrorReply:
         """Return the items of one answer as they come, however many.
 
+        Those of a scan come after its cursor.
+
         :raises ValueError: for a command that is not in :data:`READS`
         """
         self._check(command)
         self._stream.send(encode(command))
+        if command[0] == 'HSCAN':
+            return self._reader.scanned()
         return self._reader.items()
 
     def would(self, commands: Sequence[Command]

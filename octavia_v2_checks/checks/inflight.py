@@ -67,9 +67,10 @@ def check(settings: settings_.Settings, deadline: clock.Deadline
         opening = work.open_board(settings, deadline)
         with parallel.entering(opening) as opened, base:
             board = opened()
-            kind = _Crowd if board.count() > _CROWD else _Look
+            count = board.count()
+            kind = _Crowd if count > _CROWD else _Look
             yield from kind(settings, deadline, logbooks.Logbooks(base),
-                            board).findings()
+                            board, count).findings()
 
 
 class _Look:
@@ -77,13 +78,15 @@ class _Look:
 
     def __init__(self, settings: settings_.Settings,
                  deadline: clock.Deadline, books: logbooks.Logbooks,
-                 board: boards.Board):
+                 board: boards.Board, count: int):
         self.settings = settings
         self.deadline = deadline
         self.books = books
         with work.asking('persistence'):
             self.stored = stored = unfinished.Stored(self._flows())
         self.board = board
+        #: How many jobs there were when the look began.
+        self.count = count
         #: What the numbers of jobs in some state are parts of, if not all.
         self.among = ''
         self.waiting, self.claimed, self.orphaned = (
@@ -133,7 +136,7 @@ class _Look:
                 break
         if self.complete:
             self._second_look()
-        count = self.read if self.complete else self.board.count()
+        count = self.read if self.complete else self.count
         yield from self._missing(count)
         yield from self._mismatches()
         yield from self._unresolvable()
@@ -339,7 +342,7 @@ class _Look:
         if trashed:
             yield self._report(
                 'jobs-trashed', f'{work.number(trashed, "job")} in the trash '
-                f'of {self.board.place}.',
+                f'of {self.board.trash}.',
                 'Run the check resources for their load balancers, then '
                 'empty the trash. ' + self.board.emptying())
         with work.asking('persistence'):
@@ -388,18 +391,17 @@ class _Crowd(_Look):
                 book = unfinished.text(key)
                 self.unresolvable[abs(number)].add(
                     boards.Job(book, f'that of logbook {book}', book))
-        count = self.board.count()
         with work.asking('persistence'):
             flows_ = self.counts[0]
         yield self._report(
             'undetermined',
-            f'The board {self.board.place} has {count} jobs, and the '
+            f'The board {self.board.place} has {self.count} jobs, and the '
             f'persistence database {work.number(flows_, "unfinished flow")}: '
             f'too many to compare one by one. '
             f'{work.number(self.read, "job")} and '
             f'{work.number(len(self.stored.flows), "flow")} were looked at.',
             'Let the workers finish their jobs, and run the check again.')
-        yield from self._missing(count)
+        yield from self._missing(self.count)
         yield from self._unresolvable()
         yield from self._states()
         yield from self._leftovers()

@@ -17,89 +17,128 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 from octavia_v2_checks.checks import inflight
 from tests import boards
 from tests import commands
 from tests import filling
 from tests import probing
 from tests.functional import test_inflight
+from tests.servers import zookeeper as zookeeper_server
 
-JOBS = 20000
+#: More than are compared one by one.
 CROWD = 40000
 
-#: The command, and then the most memory that it has had.
+#: The command, with another limit of what is compared, and then the most
+#: memory that it has had.
 RUN = """
 import sys
 from octavia_v2_checks import cli
+from octavia_v2_checks.checks import inflight
+inflight._CROWD = int(sys.argv.pop(1))
 cli.main()
 print(*[line for line in open('/proc/self/status')
         if line.startswith('VmHWM')], file=sys.stderr)
 """
 
+PLACES = {'redis': boards.RedisPlace, 'zookeeper': boards.ZooKeeperPlace,
+          'etcd': boards.EtcdPlace}
 
-def look(redis, mariadb, write_config, count):
-    """Fill a board; the row, and the most memory that it took, in KiB."""
-    url, sql = test_inflight.mysql(mariadb)
-    place = boards.RedisPlace(redis, url, sql, write_config)
-    filling.redis(redis, place.namespace, count)
-    filling.mariadb(mariadb, url.rpartition('/')[2], count, atoms=2)
-    place.close()
+
+@pytest.fixture(scope='module')
+def zookeeper():
+    """One with room for many jobs."""
+    with zookeeper_server.ZooKeeper(memory='512m') as server:
+        yield server
+
+
+@pytest.fixture
+def fill(request, mariadb, write_config):
+    """A function: a filled board, and a file that names it."""
+    def make(driver, count, atoms=2, **options):
+        server = request.getfixturevalue(driver)
+        url, sql = test_inflight.mysql(mariadb)
+        place = PLACES[driver](server, url, sql, write_config)
+        getattr(filling, driver)(server, place.namespace, count, **options)
+        filling.mariadb(mariadb, url.rpartition('/')[2], count, atoms)
+        place.close()
+        return place
+
+    return make
+
+
+def look(place, crowd=inflight._CROWD):
+    """Run the check; its row, and the texts of its findings.
+
+    It must have stayed below 100 MiB.
+    """
     done = subprocess.run(
-        [sys.executable, '-c', RUN, '--config-file', str(place.config()),
-         'upgrade', 'check', '--only', 'inflight', '--json', '--deadline',
-         '60'], capture_output=True, text=True, env=commands.environment(),
-        cwd='/')
+        [sys.executable, '-c', RUN, str(crowd), '--config-file',
+         str(place.config()), 'upgrade', 'check', '--only', 'inflight',
+         '--json', '--deadline', '60'],
+        capture_output=True, text=True, env=commands.environment(), cwd='/')
     check, = json.loads(done.stdout)['checks']
-    return check, int(done.stderr.split()[-2])
+    assert int(done.stderr.split()[-2]) < 100 * 1024
+    return check, {f['id']: f['message'] for f in check['findings']}
 
 
-def test_many_jobs(redis, mariadb, write_config):
-    check, peak = look(redis, mariadb, write_config, JOBS)
-    found = {f['id']: f['message'] for f in check['findings']}
+@pytest.mark.parametrize('driver, jobs', [
+    ('redis', 8000), ('zookeeper', 4000), ('etcd', 3000)])
+def test_many_jobs(fill, driver, jobs):
+    """All are counted; with a lower limit, all are, and some looked at."""
+    place = fill(driver, jobs)
+    check, found = look(place)
     assert set(found) == {'inflight.jobs-waiting', 'inflight.jobs-claimed',
                           'inflight.jobs-orphaned'}
     # A quarter is claimed, a quarter was, and half was never touched.
-    assert found['inflight.jobs-claimed'].startswith(f'{JOBS // 4} jobs')
-    assert found['inflight.jobs-orphaned'].startswith(f'{JOBS // 4} jobs')
-    assert found['inflight.jobs-waiting'].startswith(f'{JOBS // 2} jobs')
-    assert f'and {JOBS // 2 - 5} more' in found['inflight.jobs-waiting']
-    assert peak < 100 * 1024
+    assert found['inflight.jobs-claimed'].startswith(f'{jobs // 4} jobs')
+    assert found['inflight.jobs-orphaned'].startswith(f'{jobs // 4} jobs')
+    assert found['inflight.jobs-waiting'].startswith(f'{jobs // 2} jobs')
+    assert f'and {jobs // 2 - 5} more' in found['inflight.jobs-waiting']
     assert len(check['details']) < 5000
+    too_many(place, jobs, jobs - 1)
 
 
-def test_too_many_jobs(redis, mariadb, write_config):
+def test_too_many_jobs(fill):
+    too_many(fill('redis', CROWD), CROWD)
+
+
+def too_many(place, jobs, crowd=inflight._CROWD):
     """The numbers are exact, some jobs are looked at, and it is a failure."""
-    check, peak = look(redis, mariadb, write_config, CROWD)
-    found = {f['id']: f['message'] for f in check['findings']}
+    check, found = look(place, crowd)
     assert check['result'] == 2
     unknown = found.pop('inflight.undetermined')
-    assert f'has {CROWD} jobs' in unknown
-    assert f'{CROWD} unfinished flows' in unknown
+    assert f'has {jobs} jobs' in unknown
+    assert f'{jobs} unfinished flows' in unknown
     read = int(re.search(r'(\d+) jobs and 2000 flows were looked at',
                          unknown)[1])
-    assert 2000 <= read < CROWD / 2
-    assert set(found) == {'inflight.jobs-waiting', 'inflight.jobs-claimed',
+    assert 2000 <= read < jobs
+    assert set(found) <= {'inflight.jobs-waiting', 'inflight.jobs-claimed',
                           'inflight.jobs-orphaned'}
     numbers = [int(re.match(rf'(\d+) jobs of {read} looked at', text)[1])
                for text in found.values()]
     assert sum(numbers) == read
-    assert peak < 100 * 1024
 
 
-def test_too_many_jobs_that_cannot_be_built(redis, mariadb, write_config,
-                                            monkeypatch):
-    url, _ = test_inflight.mysql(mariadb)
-    place = boards.RedisPlace(redis, url, None, write_config)
+@pytest.mark.parametrize('driver', PLACES)
+def test_large_postings(fill, driver):
+    """More in one page than a server may answer at once, one at a time."""
+    _, found = look(fill(driver, 60, payload='x' * 500000))
+    assert set(found) == {'inflight.jobs-waiting', 'inflight.jobs-claimed',
+                          'inflight.jobs-orphaned'}
+    assert found['inflight.jobs-waiting'].startswith('30 jobs')
+
+
+def test_too_many_jobs_that_cannot_be_built(fill, mariadb, monkeypatch):
     monkeypatch.setattr(inflight, '_CROWD', 10)
-    filling.redis(redis, place.namespace, 20)
-    filling.mariadb(mariadb, url.rpartition('/')[2], 20, atoms=1)
-    place.close()
+    place = fill('redis', 20)
     config = place.config()
     healthy = probing.probe('inflight', config)
     assert 'inflight.flow-unresolvable' not in probing.ids(healthy)
     mariadb.execute("UPDATE flowdetails SET meta = REPLACE(meta, '"
                     + boards.LISTENER + "', 'octavia.gone.function')",
-                    url.rpartition('/')[2])
+                    place.url.rpartition('/')[2])
     found = {f.id: f for f in probing.probe('inflight', config)}
     assert '20 jobs cannot be taken up: octavia.gone.function' in (
         found['inflight.flow-unresolvable'].message)

@@ -74,7 +74,7 @@ class Member(process.Server):
     def argv(self) -> list[str]:
         properties = [f'-D{name}={value}'
                       for name, value in self.owner.properties.items()]
-        return [process.find('java'), '-Xmx96m', '-Xms24m',
+        return [process.find('java'), f'-Xmx{self.owner.memory}', '-Xms24m',
                 '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1',
                 '-XX:-UsePerfData', *properties,
                 '-cp', _CLASSPATH, _MAIN, str(self.config)]
@@ -137,6 +137,7 @@ class ZooKeeper(ensemble.Ensemble[Member]):
     :param admin_certificate: what the tests' own questions show then.
     :param read_only: members without a quorum serve readers.
     :param properties: Java system properties.
+    :param memory: the most that each keeps its znodes in.
     :param options: lines of zoo.cfg.
     """
 
@@ -147,7 +148,7 @@ class ZooKeeper(ensemble.Ensemble[Member]):
                  admin_certificate: tls_files.Certificate | None = None,
                  read_only: bool = False,
                  properties: dict[str, str] | None = None,
-                 **options) -> None:
+                 memory: str = '96m', **options) -> None:
         if not os.path.exists(_JAR):
             raise process.NotInstalled('zookeeper is not installed')
         self.tls = tls
@@ -157,6 +158,7 @@ class ZooKeeper(ensemble.Ensemble[Member]):
         if whitelist is not None:
             self.options['4lw.commands.whitelist'] = whitelist
         self.properties = properties or {}
+        self.memory = memory
         if read_only:
             self.properties['readonlymode.enabled'] = 'true'
         names = ensemble.hosts(size)
