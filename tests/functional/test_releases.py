@@ -12,10 +12,12 @@
 """What an operator does, with whatever release of Octavia is installed.
 
 ``tox -e octavia14`` … ``octavia19`` run this file with each release and the
-libraries of its time, which ``constraints`` holds.
+libraries of its time, which ``constraints`` holds. ``tools/support-table``
+makes the documentation's table of what they leave behind.
 """
 
 import json
+import platform
 import re
 
 import pytest
@@ -66,6 +68,15 @@ class Site(test_provision.Site):
 def site(mariadb, tmp_path_factory):
     with redis_server.Redis() as redis:
         yield Site(tmp_path_factory.mktemp('home'), mariadb, redis)
+
+
+@pytest.fixture(scope='module', autouse=True)
+def environment(record_testsuite_property):
+    """Tell the table with what this was run."""
+    record_testsuite_property('python', platform.python_version())
+    for name in ('octavia', 'taskflow', 'oslo.config', 'oslo.upgradecheck',
+                 'SQLAlchemy', 'alembic'):
+        record_testsuite_property(name, versions.installed(name))
 
 
 def rows(done):
