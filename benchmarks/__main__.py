@@ -16,7 +16,8 @@ Usage: python -m benchmarks [--runs N] [--only PART,..] [--write FOLDER]
 
 Starts servers on loopback and times whole commands with pyperf. Prints each
 figure as it is there, and at the end which goals were missed. With --write,
-``benchmarks.json``, ``.csv`` and ``.svg`` go into a folder.
+``benchmarks.json``, ``.csv`` and ``.svg`` go into a folder. What is there of
+parts that were not run now is kept.
 """
 
 import argparse
@@ -94,8 +95,9 @@ def _line(figure, found):
             f'{figure.runs:4}  {", ".join(w for w in words if w)}')
 
 
-def _write(folder, found):
+def _write(folder, new):
     folder.mkdir(parents=True, exist_ok=True)
+    found = _merged(folder / 'benchmarks.json', new)
     document = {
         'python': platform.python_version(), 'machine': platform.platform(),
         'processors': os.cpu_count(),
@@ -108,6 +110,19 @@ def _write(folder, found):
         temporary = folder / f'.{name}'
         put(temporary)
         os.replace(temporary, folder / name)
+
+
+def _merged(path, new):
+    """Return figures, each part in its old place."""
+    old = []
+    if path.exists():
+        for fields in json.loads(path.read_text())['figures']:
+            del fields['ratio']
+            old.append(timing.Figure(**fields))
+    order = list(dict.fromkeys(f.part for f in [*old, *new]))
+    measured = {f.part for f in new}
+    return sorted([*(f for f in old if f.part not in measured), *new],
+                  key=lambda f: order.index(f.part))
 
 
 def _table(path, found):
