@@ -89,7 +89,7 @@ def _line(figure, found):
     peak = f'{figure.peak:5.0f}' if figure.peak is not None else ' ' * 5
     words = [f'{ratio:.2f} of {figure.base}' if ratio else '',
              f'goal {figure.goal:g}' if figure.goal else '',
-             f'limit {figure.limit:g} s' if figure.limit else '',
+             f'limit {figure.limit:.3g} s' if figure.limit else '',
              'MISSED' if _missed(figure, found) else '', figure.note]
     return (f'  {figure.name:50} {figure.seconds:9.3f} {spread} {peak} '
             f'{figure.runs:4}  {", ".join(w for w in words if w)}')
@@ -133,7 +133,7 @@ def _table(path, found):
         for f in found:
             ratio = _ratio(f, found)
             goal = (f'at most {f.goal:g}' if f.goal else
-                    f'at most {f.limit:g} s' if f.limit else '')
+                    f'at most {f.limit:.3g} s' if f.limit else '')
             rows.writerow([
                 f.part if f.part != part else '', f.name, f'{f.seconds:.3f}',
                 '' if f.spread is None else f'{f.spread:.3f}',

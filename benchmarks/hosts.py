@@ -46,4 +46,4 @@ def figures(runs: int, folder: pathlib.Path) -> Iterator[timing.Figure]:
                 '--deadline', str(DEADLINE)]
         yield timing.Figure(
             PART, 'ZooKeeper: 50 silent, 50 refuse', limit=DEADLINE + 1,
-            **timing.command(argv, commands.environment(), min(runs, 3)))
+            **timing.command(argv, commands.environment(), runs))

@@ -22,6 +22,8 @@ from importlib import metadata
 import sys
 from typing import NamedTuple
 
+from octavia_v2_checks import versions
+
 #: What the names of the groups that matter here begin with.
 GROUPS = ('octavia_v2_checks.', 'octavia.status.')
 
@@ -43,7 +45,7 @@ def _ours(path: tuple[str, ...]) -> tuple[Plugin, ...]:
         text = distribution.read_text('entry_points.txt') or ''
         if not any(group in text for group in GROUPS):
             continue
-        owner = distribution.metadata['Name']
+        owner = versions.field(distribution, 'Name') or 'unknown'
         for entry in distribution.entry_points:
             # A checkout on sys.path shows its distribution a second time.
             found.setdefault((owner, entry.group, entry.name),

@@ -19,9 +19,21 @@ import re
 def installed(distribution: str) -> str | None:
     """Return the installed version of a distribution, or None."""
     try:
-        return metadata.version(distribution)
+        return field(metadata.distribution(distribution), 'Version')
     except metadata.PackageNotFoundError:
         return None
+
+
+def field(distribution: metadata.Distribution, name: str) -> str | None:
+    """Return a field of a distribution's metadata, None if it has none.
+
+    importlib.metadata has the whole file parsed as an e-mail each time.
+    """
+    text = (distribution.read_text('METADATA')
+            or distribution.read_text('PKG-INFO') or '')
+    head, *_ = re.split(r'\r?\n\r?\n', text, maxsplit=1)
+    found = re.search(rf'(?mi)^{name}:[ \t]*(\S.*?)\s*$', head)
+    return found[1] if found else None
 
 
 def octavia_release(text: str) -> tuple[int, int] | None:
