@@ -138,7 +138,7 @@ def _table(path, found):
                 f.part if f.part != part else '', f.name, f'{f.seconds:.3f}',
                 '' if f.spread is None else f'{f.spread:.3f}',
                 '' if f.peak is None else f'{f.peak:.0f}', f.runs,
-                f'{ratio:.2f}' if ratio else '',
+                f'{ratio:.2f} of {f.base}' if ratio else '',
                 f'{goal}: missed' if _missed(f, found) else goal])
             part = f.part
 

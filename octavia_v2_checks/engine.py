@@ -24,6 +24,7 @@ import threading
 import time
 import traceback
 from typing import Any
+from typing import NamedTuple
 
 from octavia_v2_checks import catalogue
 from octavia_v2_checks import clock
@@ -52,8 +53,7 @@ def unobserved(_check: Check, _severity: Severity | None) -> None:
     """Observe nothing."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """What became of one check.
 
     :ivar findings: worst first
@@ -236,8 +236,7 @@ def _what(exc):
     return f'{type(exc).__name__}{at}'
 
 
-@dataclasses.dataclass
-class Result:
+class Result(NamedTuple):
     """What one check said, before rows that share a cause are joined."""
 
     id: str

@@ -16,6 +16,7 @@ import dataclasses
 import datetime
 import enum
 from typing import Any
+from typing import NamedTuple
 
 from octavia_v2_checks import catalogue
 
@@ -28,8 +29,7 @@ class Severity(enum.IntEnum):
     FAILURE = 2
 
 
-@dataclasses.dataclass(frozen=True)
-class Waiver:
+class Waiver(NamedTuple):
     """Why a finding does not count, and for how long.
 
     :ivar reason: as the operator gave it

@@ -18,7 +18,6 @@ a mistake, and notes each one.
 """
 
 import codecs
-import dataclasses
 from typing import NamedTuple
 
 
@@ -54,8 +53,7 @@ class Problem(NamedTuple):
     text: str
 
 
-@dataclasses.dataclass(frozen=True)
-class ConfigFile:
+class ConfigFile(NamedTuple):
     """What stands in one file.
 
     :ivar path: as the operator named it

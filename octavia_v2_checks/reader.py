@@ -19,12 +19,12 @@ value keeps its file and line.
 
 from collections.abc import Iterable
 from collections.abc import Mapping
-import dataclasses
 import difflib
 import os
 import re
 import socket
 from typing import Any
+from typing import NamedTuple
 
 from oslo_config import cfg
 from oslo_config import types
@@ -82,8 +82,7 @@ _ALMOST_NUMBER = re.compile(r'[-+]?\d[\d.,_:]*\s?[a-z%]{0,7}', re.I)
 _NOT_IN_HOSTS = re.compile(r'[!#^*()+~`\\]')
 
 
-@dataclasses.dataclass(frozen=True)
-class Value:
+class Value(NamedTuple):
     """One option as a worker would read it.
 
     :ivar value: typed; None where ``error`` is set

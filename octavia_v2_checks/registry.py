@@ -15,10 +15,10 @@
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
-import dataclasses
 import functools
 import importlib
 import re
+from typing import NamedTuple
 
 from octavia_v2_checks import catalogue
 from octavia_v2_checks import clock
@@ -46,8 +46,7 @@ class Unfit(Exception):
     """What is offered as a check and is none; the text is free of secrets."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Check:
+class Check(NamedTuple):
     """One row of the report.
 
     :ivar load: returns the check function; called in the check's thread, so

@@ -13,7 +13,7 @@
 """The ``*_ssl_options`` dictionaries, as each driver takes them."""
 
 from collections.abc import Iterator
-import dataclasses
+from typing import NamedTuple
 
 from octavia_v2_checks.checks.config import pem
 from octavia_v2_checks.checks.config.names import nearest
@@ -34,8 +34,7 @@ _FALSE = frozenset({'0', 'f', 'false', 'off', 'n', 'no'})
 _NONE = frozenset({'none', 'null', 'nil', 'undefined'})
 
 
-@dataclasses.dataclass(frozen=True)
-class Keys:
+class Keys(NamedTuple):
     """The keys that one kind of dictionary may have."""
 
     driver: str
