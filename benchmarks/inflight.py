@@ -58,7 +58,7 @@ def figures(runs: int, folder: pathlib.Path) -> Iterator[timing.Figure]:
     # A file: pyperf keeps the command, and takes no line breaks in it.
     listing.write_text(ITERJOBS)
     for count in SIZES:
-        with mariadb.MariaDB(innodb_buffer_pool_size='256M') as database:
+        with mariadb.MariaDB(innodb_buffer_pool_size='1G') as database:
             database.execute('CREATE DATABASE octavia_persistence')
             config = folder / f'{count}.conf'
             config.write_text(commands.config_text({'task_flow': {
