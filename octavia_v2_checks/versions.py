@@ -29,8 +29,10 @@ def field(distribution: metadata.Distribution, name: str) -> str | None:
 
     importlib.metadata has the whole file parsed as an e-mail each time.
     """
+    # A distribution that distutils installed is a file, not a folder.
     text = (distribution.read_text('METADATA')
-            or distribution.read_text('PKG-INFO') or '')
+            or distribution.read_text('PKG-INFO')
+            or distribution.read_text('') or '')
     head, *_ = re.split(r'\r?\n\r?\n', text, maxsplit=1)
     found = re.search(rf'(?mi)^{name}:[ \t]*(\S.*?)\s*$', head)
     return found[1] if found else None
