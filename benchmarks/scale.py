@@ -63,7 +63,7 @@ def figures(runs: int, folder: pathlib.Path) -> Iterator[timing.Figure]:
                  None),
                 ('resources', f'{LOAD_BALANCERS:,} load balancers, resources',
                  'a small database, resources')):
-            yield _figure(database, config, check, what, runs, base, 2.0)
+            yield _figure(database, config, check, what, runs, base, 1.0)
 
 
 def _load_balancers(database):
