@@ -111,7 +111,7 @@ def _main(argv: list[str]) -> int:
     whole = parser()
     args = whole.parse_args(argv)
     if args.version:
-        from octavia_v2_checks import versions
+        from octavia_v2_checks.upstream import versions
         print(f'octavia-v2-checks {versions.installed("octavia-v2-checks")}')
         return 0
     if not args.command:

@@ -29,11 +29,9 @@ from typing import NamedTuple
 from octavia_v2_checks import catalogue
 from octavia_v2_checks import clock
 from octavia_v2_checks import opts
-from octavia_v2_checks import redact
 from octavia_v2_checks import registry
 from octavia_v2_checks import resumption
 from octavia_v2_checks import settings as settings_
-from octavia_v2_checks import versions
 from octavia_v2_checks.findings import Blocked
 from octavia_v2_checks.findings import Finding
 from octavia_v2_checks.findings import finding
@@ -41,6 +39,8 @@ from octavia_v2_checks.findings import NotApplicable
 from octavia_v2_checks.findings import Severity
 from octavia_v2_checks.findings import Waiver
 from octavia_v2_checks.registry import Check
+from octavia_v2_checks.settings import redact
+from octavia_v2_checks.upstream import versions
 
 LOG = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from importlib import metadata
 import sys
 from typing import NamedTuple
 
-from octavia_v2_checks import versions
+from octavia_v2_checks.upstream import versions
 
 #: What the names of the groups that matter here begin with.
 GROUPS = ('octavia_v2_checks.', 'octavia.status.')

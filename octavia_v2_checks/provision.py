@@ -16,9 +16,7 @@ from collections.abc import Iterator
 import dataclasses
 
 from octavia_v2_checks import settings as settings_
-from octavia_v2_checks.backends import redis_errors
-from octavia_v2_checks.backends import redis_server
-from octavia_v2_checks.checks import persistence
+from octavia_v2_checks import statements
 from octavia_v2_checks.checks.config import dburl
 
 #: What redis-py and the jobboard check ask a Sentinel.
@@ -78,22 +76,22 @@ def _database(text):
 
 def _mysql(url):
     account = f'{url.username}@%'
-    quoted = persistence.mysql_account(account)
+    quoted = statements.mysql_account(account)
     return Block(
         'MariaDB or MySQL, as administrator',
         ('An account that exists keeps its password: choose another name '
          'then. Instead of % write the network of the controllers, such as '
          '10.0.0.%, if you can.',),
         (f'CREATE DATABASE IF NOT EXISTS '
-         f'{persistence.quoted(url.database)};',
+         f'{statements.quoted(url.database)};',
          f'CREATE USER IF NOT EXISTS {quoted} IDENTIFIED BY '
-         f'{persistence.literal(url.password)};',
-         persistence.grant(persistence.RUNTIME + persistence.MIGRATION,
+         f'{statements.literal(url.password)};',
+         statements.grant(statements.RUNTIME + statements.MIGRATION,
                            url.database, account)))
 
 
 def _postgresql(url):
-    user = persistence.identifier(url.username)
+    user = statements.identifier(url.username)
     # Without E'' a backslash is one, whatever the password holds.
     password = "'" + url.password.replace("'", "''") + "'"
     return Block(
@@ -101,7 +99,7 @@ def _postgresql(url):
         ('pg_hba.conf must let the controllers log in with it, by '
          'scram-sha-256.',),
         (f'CREATE ROLE {user} LOGIN PASSWORD {password};',
-         f'CREATE DATABASE {persistence.identifier(url.database)} OWNER '
+         f'CREATE DATABASE {statements.identifier(url.database)} OWNER '
          f'{user};'))
 
 
@@ -128,23 +126,23 @@ def _redis_account(settings):
     user = settings.get('jobboard_backend_username')
     password = settings.get('jobboard_backend_password')
     if not user:
-        return [f'CONFIG SET requirepass {redis_errors.word(password)}'
+        return [f'CONFIG SET requirepass {statements.word(password)}'
                 ] if password else []
-    commands = list(redis_server.COMMANDS)
+    commands = list(statements.REDIS_COMMANDS)
     if settings.get('jobboard_redis_backend_db'):
         commands.append('SELECT')
     namespace = settings.get('jobboard_backend_namespace')
-    keys = redis_errors.word(
-        f'~{redis_server.literally(namespace)}:*')
+    keys = statements.word(
+        f'~{statements.literally(namespace)}:*')
     return ['ACL SETUSER ' + _acl_user(user, password, commands, keys)]
 
 
 def _acl_user(user, password, commands, keys=''):
     """Return an account that may run some commands and nothing else."""
-    login = redis_errors.word(f'>{password}') if password else 'nopass'
+    login = statements.word(f'>{password}') if password else 'nopass'
     return ' '.join([
-        redis_errors.word(user), 'reset on', login, *([keys] if keys else []),
-        *map(redis_errors.rule, commands)])
+        statements.word(user), 'reset on', login, *([keys] if keys else []),
+        *map(statements.rule, commands)])
 
 
 def _sentinels(settings):
@@ -153,7 +151,7 @@ def _sentinels(settings):
     if user:
         lines = ['user ' + _acl_user(user, password, _SENTINEL_COMMANDS)]
     elif password:
-        lines = [f'requirepass {redis_errors.word(password)}']
+        lines = [f'requirepass {statements.word(password)}']
     else:
         return
     yield Block(

@@ -20,13 +20,13 @@ import secrets
 import string
 import textwrap
 
-from octavia_v2_checks import inifile
 from octavia_v2_checks import opts
 from octavia_v2_checks import provision as provision_
-from octavia_v2_checks import reader
 from octavia_v2_checks import settings as settings_
 from octavia_v2_checks.checks import config
 from octavia_v2_checks.checks.config import names
+from octavia_v2_checks.settings import inifile
+from octavia_v2_checks.settings import reader
 from octavia_v2_checks.settings import UsageError
 
 _WIDTH = 77

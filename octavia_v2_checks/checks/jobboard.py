@@ -24,10 +24,10 @@ from octavia_v2_checks import clock
 from octavia_v2_checks import findings
 from octavia_v2_checks import plugins
 from octavia_v2_checks import settings as settings_
-from octavia_v2_checks import versions
 from octavia_v2_checks.backends import jobboard
 from octavia_v2_checks.backends import net
 from octavia_v2_checks.findings import Finding
+from octavia_v2_checks.upstream import versions
 
 ENTRY_POINTS = 'octavia_v2_checks.jobboards'
 

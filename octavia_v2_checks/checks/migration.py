@@ -22,12 +22,13 @@ import re
 
 from octavia_v2_checks import clock
 from octavia_v2_checks import findings
-from octavia_v2_checks import revisions
 from octavia_v2_checks import settings as settings_
-from octavia_v2_checks import versions
+from octavia_v2_checks import statements
 from octavia_v2_checks.backends import database
 from octavia_v2_checks.backends import net
 from octavia_v2_checks.checks import persistence
+from octavia_v2_checks.upstream import revisions
+from octavia_v2_checks.upstream import versions
 
 _VERSION_TABLE = 'alembic_version'
 
@@ -136,11 +137,11 @@ class _Look:
             f'CREATE DATABASE IF NOT EXISTS {name}; then name it in '
             f'[task_flow] persistence_connection and run {self.command}')
         if self.base.kind == 'mysql':
-            account = persistence.mysql_account(
+            account = statements.mysql_account(
                 self.base.rows('SELECT CURRENT_USER()')[0][0])
             remedy = (
                 f'CREATE DATABASE IF NOT EXISTS `{name}`; GRANT '
-                f'{", ".join(persistence.RUNTIME + persistence.MIGRATION)} '
+                f'{", ".join(statements.RUNTIME + statements.MIGRATION)} '
                 f'ON `{name}`.* TO {account}; then name {name} in '
                 f'[task_flow] persistence_connection and run {self.command}')
         return self._report(
@@ -204,7 +205,7 @@ class _Look:
     def _stamp(self, revision):
         # Whoever runs this on PostgreSQL owns the table afterwards.
         owner = (f' ALTER TABLE {_VERSION_TABLE} OWNER TO '
-                 f'{persistence.identifier(self.base.user)};'
+                 f'{statements.identifier(self.base.user)};'
                  if self.base.kind == 'postgresql' else '')
         return (f'CREATE TABLE IF NOT EXISTS {_VERSION_TABLE} (version_num '
                 f'VARCHAR(32) NOT NULL PRIMARY KEY); DELETE FROM '
@@ -278,7 +279,7 @@ class _Look:
         """Say whether the account may run the migrations from ``at`` on."""
         if self.base.kind == 'mysql':
             lacking, account = self._mysql_rights(at)
-            remedy = (persistence.grant(lacking, self.base.name, account)
+            remedy = (statements.grant(lacking, self.base.name, account)
                       if lacking else None)
         elif self.base.kind == 'postgresql':
             lacking, remedy, account = self._postgresql_rights(at)
@@ -319,7 +320,7 @@ class _Look:
         account, schema, may_create = self.base.rows(
             "SELECT current_user, current_schema(), "
             "has_schema_privilege(current_schema(), 'CREATE')")[0]
-        user = persistence.identifier(account)
+        user = statements.identifier(account)
         if not may_create:
             return (['CREATE'], f'GRANT CREATE ON SCHEMA {schema} TO '
                     f'{user};', account)

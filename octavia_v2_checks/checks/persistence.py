@@ -20,17 +20,12 @@ import re
 from octavia_v2_checks import clock
 from octavia_v2_checks import findings
 from octavia_v2_checks import settings as settings_
+from octavia_v2_checks import statements
 from octavia_v2_checks.backends import database
-from octavia_v2_checks.backends import database_errors as errors
 from octavia_v2_checks.backends import net
+from octavia_v2_checks.backends.database import errors
 
 TABLES = ('logbooks', 'flowdetails', 'atomdetails')
-
-#: What a worker does with every table.
-RUNTIME = ('SELECT', 'INSERT', 'UPDATE', 'DELETE')
-
-#: What octavia-db-manage needs on top to make and change the tables.
-MIGRATION = ('CREATE', 'ALTER', 'DROP', 'INDEX', 'REFERENCES')
 
 _EXPLAIN = {
     'SELECT': 'EXPLAIN SELECT uuid FROM {}',
@@ -108,28 +103,6 @@ def _report(base, slug, text, remedy=None):
                             host=base.host)
 
 
-def quoted(name: str) -> str:
-    """Return a MySQL identifier in backquotes."""
-    return '`' + name.replace('`', '``') + '`'
-
-
-def literal(text: str) -> str:
-    """Return a text as MySQL and MariaDB read it in a statement."""
-    return "'" + text.replace('\\', '\\\\').replace("'", "''") + "'"
-
-
-def mysql_account(account: str) -> str:
-    """Return ``user@host``, as CURRENT_USER() gives it, quoted for GRANT."""
-    user, _, host = account.rpartition('@')
-    return f'{literal(user)}@{literal(host)}'
-
-
-def grant(privileges: Iterable[str], name: str, account: str) -> str:
-    """Return a GRANT that MySQL 8 and MariaDB both take."""
-    return (f'GRANT {", ".join(privileges)} ON {quoted(name)}.* TO '
-            f'{mysql_account(account)};')
-
-
 def _mysql(base) -> Iterator[findings.Finding | str]:
     version, account, read_only = base.rows(
         'SELECT VERSION(), CURRENT_USER(), @@global.read_only')[0]
@@ -155,13 +128,13 @@ def _mysql(base) -> Iterator[findings.Finding | str]:
             base, 'missing-privileges',
             f'{account} may not {", ".join(missing)} on {", ".join(tables)} '
             f'of {base.name} at {base.host}.',
-            grant(missing, base.name, account))
+            statements.grant(missing, base.name, account))
         return
     if product == 'MySQL' and read_only and not _mysql_may_ignore(base):
         yield _mysql_read_only(base, 1290)
         return
     yield (f'{product} {_number(version)} at {base.host}: {account} may '
-           f'{", ".join(RUNTIME)} on {base.name}.')
+           f'{", ".join(statements.RUNTIME)} on {base.name}.')
 
 
 def _mysql_may_ignore(base):
@@ -222,7 +195,7 @@ def _postgresql(base) -> Iterator[findings.Finding | str]:
             base, 'not-writable',
             f'{base.host} takes no writes: default_transaction_read_only is '
             f'on for {account} in {base.name}.',
-            f'ALTER ROLE {identifier(account)} SET '
+            f'ALTER ROLE {statements.identifier(account)} SET '
             f'default_transaction_read_only = off;')
         return
     if schema is None:
@@ -230,32 +203,29 @@ def _postgresql(base) -> Iterator[findings.Finding | str]:
             base, 'missing-privileges',
             f'{account} may not use any schema in the search path of '
             f'{base.name} at {base.host}.',
-            f'GRANT USAGE ON SCHEMA public TO {identifier(account)};')
+            f'GRANT USAGE ON SCHEMA public TO '
+            f'{statements.identifier(account)};')
         return
     asked = base.rows(
         'SELECT relname, p, has_table_privilege(c.oid, p) '
         'FROM pg_class c, unnest(ARRAY[' + ', '.join(
-            f"'{p}'" for p in RUNTIME) + ']) p WHERE c.relkind IN '
+            f"'{p}'" for p in statements.RUNTIME) + ']) p WHERE c.relkind IN '
         "('r', 'p') AND relnamespace = current_schema()::regnamespace AND "
         'relname IN (' + ', '.join(f"'{t}'" for t in TABLES) + ')')
     denied = {(p, table) for table, p, allowed in asked if not allowed}
     if denied:
-        privileges = [p for p in RUNTIME if p in {d[0] for d in denied}]
+        privileges = [p for p in statements.RUNTIME
+                      if p in {d[0] for d in denied}]
         tables = sorted({table for _, table in denied})
         yield _report(
             base, 'missing-privileges',
             f'{account} may not {", ".join(privileges)} on '
             f'{", ".join(tables)} of {base.name} at {base.host}.',
             f'GRANT {", ".join(privileges)} ON {", ".join(tables)} TO '
-            f'{identifier(account)};')
+            f'{statements.identifier(account)};')
         return
     yield (f'PostgreSQL {_number(version)} at {base.host}: {account} may '
-           f'{", ".join(RUNTIME)} on {base.name}.')
-
-
-def identifier(name: str) -> str:
-    """Return a PostgreSQL identifier in quotes."""
-    return '"' + name.replace('"', '""') + '"'
+           f'{", ".join(statements.RUNTIME)} on {base.name}.')
 
 
 def _sqlite(base) -> Iterator[findings.Finding | str]:
@@ -306,7 +276,8 @@ def _connect_remedy(settings, base, slug, deadline):
     if slug == 'unknown-database' and base.kind == 'sqlite':
         return f'octavia-db-manage{settings.config_args} upgrade_persistence'
     if base.kind == 'postgresql':
-        name, user = identifier(base.name), identifier(base.user)
+        name = statements.identifier(base.name)
+        user = statements.identifier(base.user)
         return {
             'unknown-database': f'CREATE DATABASE {name} OWNER {user};',
             'missing-privileges': f'GRANT CONNECT ON DATABASE {name} TO '
@@ -318,8 +289,9 @@ def _connect_remedy(settings, base, slug, deadline):
     account = _account(base, deadline)
     # MySQL gives the same answer for a database that is not there and for
     # one the account may not use, so the statements serve both.
-    return (f'CREATE DATABASE IF NOT EXISTS {quoted(base.name)}; ' +
-            grant(RUNTIME + MIGRATION, base.name, account))
+    return (f'CREATE DATABASE IF NOT EXISTS {statements.quoted(base.name)}; ' +
+            statements.grant(statements.RUNTIME + statements.MIGRATION,
+                             base.name, account))
 
 
 def _account(base, deadline):

@@ -26,12 +26,12 @@ from typing import NamedTuple
 from octavia_v2_checks import clock
 from octavia_v2_checks import findings
 from octavia_v2_checks import settings as settings_
+from octavia_v2_checks import statements
 from octavia_v2_checks.backends import database
-from octavia_v2_checks.backends import logbooks
 from octavia_v2_checks.backends import net
-from octavia_v2_checks.checks import persistence
-from octavia_v2_checks.checks import work
+from octavia_v2_checks.backends.database import logbooks
 from octavia_v2_checks.checks.config import dburl
+from octavia_v2_checks.checks.inflight import work
 
 #: Minutes after which a state counts as old. A request can wait in the
 #: message queue for some time before there is a job for it.
@@ -148,9 +148,9 @@ def _grant(base) -> str:
     """Return what lets the account read the tables asked here."""
     if base.kind == 'mysql':
         (account,), = base.rows('SELECT CURRENT_USER()')
-        return persistence.grant(['SELECT'], base.name, account)
+        return statements.grant(['SELECT'], base.name, account)
     tables = ', '.join(table for table, _ in _KINDS.values())
-    return f'GRANT SELECT ON {tables} TO {persistence.identifier(base.user)};'
+    return f'GRANT SELECT ON {tables} TO {statements.identifier(base.user)};'
 
 
 def _look(settings, deadline, base) -> Iterator[findings.Finding | str]:

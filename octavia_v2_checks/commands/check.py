@@ -116,7 +116,7 @@ def _tell(line):
 
 def _release(given: str) -> str:
     """Return the release whose flows are known that a text stands for."""
-    from octavia_v2_checks import flows
+    from octavia_v2_checks.upstream import flows
     release = flows.release(given)
     if release is None:
         raise arguments.unknown('release', given, flows.table())

@@ -19,12 +19,12 @@ from importlib import resources
 
 from octavia_v2_checks import catalogue
 from octavia_v2_checks import engine
-from octavia_v2_checks import versions
 from octavia_v2_checks.findings import Finding
 from octavia_v2_checks.findings import Severity
 from octavia_v2_checks.reports import text
 from octavia_v2_checks.reports import verdict
 from octavia_v2_checks.reports.verdict import Verdict
+from octavia_v2_checks.upstream import versions
 
 #: Class, sign and word: nothing is told by colour alone.
 _BADGES = {

@@ -20,12 +20,12 @@ or an error exactly if the command exits with 2. A warning passes, whatever
 from xml.etree import ElementTree
 
 from octavia_v2_checks import engine
-from octavia_v2_checks import versions
 from octavia_v2_checks.findings import Finding
 from octavia_v2_checks.findings import Severity
 from octavia_v2_checks.reports import text
 from octavia_v2_checks.reports import verdict
 from octavia_v2_checks.reports.verdict import Verdict
+from octavia_v2_checks.upstream import versions
 
 NAME = 'octavia-v2-checks'
 

@@ -21,9 +21,9 @@ from collections.abc import Mapping
 
 from octavia_v2_checks import catalogue
 from octavia_v2_checks import engine
-from octavia_v2_checks import versions
 from octavia_v2_checks.reports import text
 from octavia_v2_checks.reports import verdict
+from octavia_v2_checks.upstream import versions
 
 PREFIX = 'octavia_v2_checks_'
 

@@ -20,8 +20,8 @@ from typing import Any
 from urllib import parse
 
 from octavia_v2_checks import catalogue
-from octavia_v2_checks import versions
 from octavia_v2_checks.findings import Finding
+from octavia_v2_checks.upstream import versions
 
 _SCHEMA = ('https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/'
            'schemas/sarif-schema-2.1.0.json')

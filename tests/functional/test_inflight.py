@@ -18,9 +18,9 @@ import time
 import pytest
 
 from octavia_v2_checks import clock
-from octavia_v2_checks import flows
-from octavia_v2_checks import versions
 from octavia_v2_checks.checks import inflight
+from octavia_v2_checks.upstream import flows
+from octavia_v2_checks.upstream import versions
 from tests import boards
 from tests import commands
 from tests import octavia_board

@@ -20,8 +20,8 @@ import sys
 import pytest
 import sqlalchemy
 
-from octavia_v2_checks import revisions
 from octavia_v2_checks import settings
+from octavia_v2_checks.upstream import revisions
 from tests import commands
 from tests import probing
 from tests.functional import test_persistence_mysql as mysql
@@ -118,7 +118,7 @@ def test_the_built_in_chain_is_that_of_the_installed_taskflow():
 
 
 def test_reading_the_chain_imports_nothing():
-    code = ('import sys; from octavia_v2_checks import revisions; '
+    code = ('import sys; from octavia_v2_checks.upstream import revisions; '
             'assert len(revisions.chain()) >= 11; revisions.octavia_ids(); '
             'sys.exit(any(m in sys.modules for m in '
             '("taskflow", "alembic", "sqlalchemy", "octavia.db")))')

@@ -19,7 +19,7 @@ import re
 
 import pytest
 
-from octavia_v2_checks.backends import resp
+from octavia_v2_checks.backends.redis import resp
 from tests import boards
 from tests import cells
 from tests import commands

@@ -26,7 +26,7 @@ import pytest
 
 from octavia_v2_checks import clock
 from octavia_v2_checks import settings
-from octavia_v2_checks.backends import resp
+from octavia_v2_checks.backends.redis import resp
 from octavia_v2_checks.checks import jobboard
 from tests import commands
 from tests import jobboards

@@ -14,7 +14,7 @@
 
 import pytest
 
-from octavia_v2_checks.backends import resp
+from octavia_v2_checks.backends.redis import resp
 from tests import redis_probing
 from tests.servers import redis as redis_server
 

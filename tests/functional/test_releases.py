@@ -22,7 +22,7 @@ import re
 
 import pytest
 
-from octavia_v2_checks import versions
+from octavia_v2_checks.upstream import versions
 from tests import boards
 from tests import commands
 from tests import doors

@@ -28,8 +28,8 @@ from alembic import config as alembic_config
 from alembic import script
 import pytest
 
-from octavia_v2_checks import versions
 from octavia_v2_checks.checks import resources
+from octavia_v2_checks.upstream import versions
 from tests import boards
 from tests import commands
 from tests import octavia_board

@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
-from octavia_v2_checks.backends import access
-from octavia_v2_checks.backends.jute import Grant
-from octavia_v2_checks.backends.jute import Identity
-from octavia_v2_checks.backends.jute import Permission
+from octavia_v2_checks.backends.zookeeper import access
+from octavia_v2_checks.backends.zookeeper.jute import Grant
+from octavia_v2_checks.backends.zookeeper.jute import Identity
+from octavia_v2_checks.backends.zookeeper.jute import Permission
 
 ALL = Permission(31)
 NEEDED = Permission.READ | Permission.CREATE | Permission.DELETE

@@ -175,10 +175,10 @@ def code(module):
 
 
 def test_questions_to_etcd():
-    asked = set(re.findall(r"_post\(\s*'([a-z/]+)'", code('gateway.py')))
+    asked = set(re.findall(r"_post\(\s*'([a-z/]+)'", code('etcd/gateway.py')))
     said = set(re.findall(r'``([a-z]+(?:/[a-z]+)+)``', section('etcd')))
     assert asked == said
-    assert "_ask('/version')" in code('gateway.py')
+    assert "_ask('/version')" in code('etcd/gateway.py')
 
 
 #: The numbers of ZooKeeper's requests.
@@ -188,8 +188,9 @@ REQUESTS = {3: 'exists', 4: 'getData', 6: 'getACL', 8: 'getChildren',
 
 def test_questions_to_zookeeper():
     said = set(re.findall(r'``([a-z]+[A-Z]?\w*)``', section('ZooKeeper')))
-    numbers = re.findall(r'_(?:request|ask)\((-?\d+)', code('jute.py'))
-    words = re.findall(r"_word\('(\w+)'", code('zookeeper.py'))
+    numbers = re.findall(r'_(?:request|ask)\((-?\d+)',
+                         code('zookeeper/jute.py'))
+    words = re.findall(r"_word\('(\w+)'", code('zookeeper/__init__.py'))
     assert {REQUESTS[int(n)] for n in numbers} | set(words) == said
 
 

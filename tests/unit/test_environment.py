@@ -21,7 +21,7 @@ import requests
 from requests import adapters
 from requests import utils
 
-from octavia_v2_checks.backends import environment
+from octavia_v2_checks.backends.etcd import environment
 from tests import jobboards
 
 TEXTS = st.text(st.characters(codec='latin-1', exclude_categories=('C',)),

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
-from octavia_v2_checks import flows
+from octavia_v2_checks.upstream import flows
 
 FLOWS = 'octavia.controller.worker.v2.flows.flow_utils'
 AMPHORA = f'{FLOWS}.get_create_amphora_flow'
@@ -106,7 +106,7 @@ def test_looking_up_imports_nothing(tmp_path):
         '@decorated\ndef wrapped(): pass\n')
     code = (
         'import sys; sys.path.insert(0, sys.argv[1])\n'
-        'from octavia_v2_checks.flows import problem\n'
+        'from octavia_v2_checks.upstream.flows import problem\n'
         'work = "octavia.inner.work."\n'
         'assert problem(work + "plain", 1, ["b"]) is None\n'
         'assert "needs a" in problem(work + "plain", 0, [])\n'

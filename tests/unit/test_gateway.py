@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 import pytest
 
 from octavia_v2_checks import clock
-from octavia_v2_checks.backends import cluster
-from octavia_v2_checks.backends import gateway
-from octavia_v2_checks.backends import http
 from octavia_v2_checks.backends import net
+from octavia_v2_checks.backends.etcd import cluster
+from octavia_v2_checks.backends.etcd import gateway
+from octavia_v2_checks.backends.etcd import http
 
 NAMES = st.sampled_from([
     'header', 'member_id', 'leader', 'errors', 'revision', 'members', 'ID',

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
-from octavia_v2_checks.backends import http
+from octavia_v2_checks.backends.etcd import http
 from tests.unit.test_jute import Stream
 
 JSON = st.recursive(

@@ -22,7 +22,7 @@ from oslo_config import cfg
 from oslo_config import iniparser
 import pytest
 
-from octavia_v2_checks import inifile
+from octavia_v2_checks.settings import inifile
 
 #: What files are made of, and what trips parsers up.
 PIECES = st.sampled_from([

@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
-from octavia_v2_checks.backends import jute
 from octavia_v2_checks.backends import net
+from octavia_v2_checks.backends.zookeeper import jute
 
 TEXTS = st.text(max_size=20)
 IDENTITIES = st.builds(jute.Identity, TEXTS, TEXTS)

@@ -21,7 +21,7 @@ import pytest
 
 from octavia_v2_checks import clock
 from octavia_v2_checks.backends import net
-from octavia_v2_checks.backends import resp
+from octavia_v2_checks.backends.redis import resp
 
 
 def reader(*chunks):

@@ -278,7 +278,7 @@ def test_the_names_of_default_are_octavias():
     from octavia import opts as octavia_opts
     from oslo_log import _options as log_options
 
-    from octavia_v2_checks import reader
+    from octavia_v2_checks.settings import reader
     registered = {o.dest for group, options in octavia_opts.list_opts()
                   if group == 'DEFAULT' for o in options}
     registered |= {o.dest for _, options in log_options.list_opts()

@@ -16,7 +16,7 @@ from importlib import metadata
 
 import pytest
 
-from octavia_v2_checks import versions
+from octavia_v2_checks.upstream import versions
 
 
 def test_as_the_library_says():

@@ -17,7 +17,6 @@ import functools
 import re
 
 from octavia_v2_checks import settings as settings_
-from octavia_v2_checks import versions
 from octavia_v2_checks.checks.config import dbtls
 from octavia_v2_checks.checks.config import files
 from octavia_v2_checks.checks.config import hosts
@@ -32,6 +31,7 @@ from octavia_v2_checks.checks.config.view import Rule
 from octavia_v2_checks.checks.config.view import View
 from octavia_v2_checks.findings import Finding
 from octavia_v2_checks.findings import Severity
+from octavia_v2_checks.upstream import versions
 
 #: The order decides which rule names a cause: an option that has a failure
 #: is not looked at by the rules that come later.

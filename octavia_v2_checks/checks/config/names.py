@@ -17,14 +17,14 @@ import difflib
 import functools
 import re
 
-from octavia_v2_checks import inifile
 from octavia_v2_checks import opts
-from octavia_v2_checks import redact
 from octavia_v2_checks.checks.config.view import ETCD
 from octavia_v2_checks.checks.config.view import plain
 from octavia_v2_checks.checks.config.view import View
 from octavia_v2_checks.findings import Finding
 from octavia_v2_checks.findings import finding
+from octavia_v2_checks.settings import inifile
+from octavia_v2_checks.settings import redact
 
 _KNOWN = {
     opts.TASK_FLOW: [o.dest for o in opts.task_flow_opts()],

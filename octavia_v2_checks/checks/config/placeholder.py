@@ -26,7 +26,7 @@ from octavia_v2_checks.checks.config.view import plain
 from octavia_v2_checks.checks.config.view import View
 from octavia_v2_checks.findings import Finding
 from octavia_v2_checks.findings import finding
-from octavia_v2_checks.reader import Value
+from octavia_v2_checks.settings.reader import Value
 
 #: Marks of template languages around a name.
 _MARKED = re.compile(

@@ -22,7 +22,7 @@ from octavia_v2_checks.checks.config.view import shown
 from octavia_v2_checks.checks.config.view import View
 from octavia_v2_checks.findings import Finding
 from octavia_v2_checks.findings import finding
-from octavia_v2_checks.reader import Value
+from octavia_v2_checks.settings.reader import Value
 
 _OPTION_LINE = re.compile(r'(\w+)\s*[=:]')
 _COMMENT = re.compile(r'(?:^|\s)(?:#|;(?=\s|$))')

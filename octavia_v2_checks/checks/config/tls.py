@@ -25,7 +25,7 @@ from octavia_v2_checks.checks.config.view import View
 from octavia_v2_checks.checks.config.view import ZOOKEEPER
 from octavia_v2_checks.findings import Finding
 from octavia_v2_checks.findings import finding
-from octavia_v2_checks.reader import Value
+from octavia_v2_checks.settings.reader import Value
 
 _TRUE = frozenset({'1', 't', 'true', 'on', 'y', 'yes'})
 _FALSE = frozenset({'0', 'f', 'false', 'off', 'n', 'no'})

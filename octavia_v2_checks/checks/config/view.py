@@ -18,11 +18,11 @@ from collections.abc import Iterator
 import functools
 
 from octavia_v2_checks import findings
-from octavia_v2_checks import inifile
 from octavia_v2_checks import opts
-from octavia_v2_checks import redact
 from octavia_v2_checks import settings as settings_
-from octavia_v2_checks.reader import Value
+from octavia_v2_checks.settings import inifile
+from octavia_v2_checks.settings import redact
+from octavia_v2_checks.settings.reader import Value
 
 REDIS = 'redis_taskflow_driver'
 ZOOKEEPER = 'zookeeper_taskflow_driver'

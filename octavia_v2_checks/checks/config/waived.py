@@ -16,12 +16,12 @@ from collections.abc import Iterator
 import difflib
 
 from octavia_v2_checks import catalogue
-from octavia_v2_checks import inifile
 from octavia_v2_checks import opts
 from octavia_v2_checks import waivers
 from octavia_v2_checks.checks.config.view import View
 from octavia_v2_checks.findings import Finding
 from octavia_v2_checks.findings import finding
+from octavia_v2_checks.settings import inifile
 
 
 def idle(view: View) -> Iterator[Finding]:

@@ -18,13 +18,13 @@ import dataclasses
 import functools
 
 from octavia_v2_checks import clock as clocks
+from octavia_v2_checks import statements
 from octavia_v2_checks.backends import net
 from octavia_v2_checks.backends import parallel
-from octavia_v2_checks.backends import redis_errors
-from octavia_v2_checks.backends import resp
-from octavia_v2_checks.backends.redis_connection import Access
-from octavia_v2_checks.backends.redis_connection import Connection
-from octavia_v2_checks.backends.redis_server import printable
+from octavia_v2_checks.backends.redis import resp
+from octavia_v2_checks.backends.redis.connection import Access
+from octavia_v2_checks.backends.redis.connection import Connection
+from octavia_v2_checks.backends.redis.server import printable
 
 #: redis-py asks the next Sentinel after one of these, and stops at any other.
 _SKIPPED = frozenset({
@@ -215,7 +215,7 @@ class Watch:
         if strangers:
             yield net.Fault(
                 'sentinel-quorum', f'The master {self._shown} is not '
-                f'monitored by {_list(strangers)}.', redis_errors.in_redis_cli(
+                f'monitored by {_list(strangers)}.', statements.in_redis_cli(
                     f'SENTINEL MONITOR {self._shown} {used.host} {used.port} '
                     f'{used.quorum}'), strangers[0].peer)
         blind = [a for a in self._heard if a.master and a.master.down]
@@ -239,7 +239,7 @@ class Watch:
                     f'{self._shown} to {master.quorum} and the number of '
                     f'Sentinels is {master.known}: there can be no '
                     f'failover.',
-                    redis_errors.in_redis_cli(
+                    statements.in_redis_cli(
                         f'SENTINEL SET {self._shown} quorum {majority}'),
                     answer.peer)
                 return

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 import contextlib
 
 from octavia_v2_checks.backends import database
-from octavia_v2_checks.backends import logbooks
 from octavia_v2_checks.backends import net
+from octavia_v2_checks.backends.database import logbooks
 
 
 def key(book: str) -> bytes:

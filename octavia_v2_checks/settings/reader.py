@@ -29,9 +29,9 @@ from typing import NamedTuple
 from oslo_config import cfg
 from oslo_config import types
 
-from octavia_v2_checks import inifile
 from octavia_v2_checks import opts
-from octavia_v2_checks import redact
+from octavia_v2_checks.settings import inifile
+from octavia_v2_checks.settings import redact
 
 #: Types of Octavia where our schema is stricter: Octavia starts with what
 #: only the schema refuses, and fails where it uses it.

@@ -18,7 +18,7 @@ import json
 import shlex
 
 from octavia_v2_checks.backends import board
-from octavia_v2_checks.backends import gateway
+from octavia_v2_checks.backends.etcd import gateway
 
 _PAGE = 150
 

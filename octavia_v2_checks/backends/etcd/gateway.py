@@ -22,8 +22,8 @@ from typing import Any
 from typing import NamedTuple
 
 from octavia_v2_checks import clock as clocks
-from octavia_v2_checks.backends import http
 from octavia_v2_checks.backends import net
+from octavia_v2_checks.backends.etcd import http
 
 #: What an error text has in it -> slug. The numbers of gRPC tell less.
 _ERRORS = (

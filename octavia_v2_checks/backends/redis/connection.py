@@ -23,11 +23,11 @@ from typing import Any
 from octavia_v2_checks import clock as clocks
 from octavia_v2_checks import findings
 from octavia_v2_checks import settings as settings_
-from octavia_v2_checks import versions
 from octavia_v2_checks.backends import net
-from octavia_v2_checks.backends import redis_errors
-from octavia_v2_checks.backends import resp
 from octavia_v2_checks.backends import sniff
+from octavia_v2_checks.backends.redis import errors as redis_errors
+from octavia_v2_checks.backends.redis import resp
+from octavia_v2_checks.upstream import versions
 
 #: The release of redis-py that began to speak RESP3, and so to greet every
 #: server with HELLO, which Redis knows from 6.0 on.

@@ -16,12 +16,12 @@ from collections.abc import Callable
 from collections.abc import Iterator
 import itertools
 
+from octavia_v2_checks import statements
 from octavia_v2_checks.backends import board
 from octavia_v2_checks.backends import msgpack
 from octavia_v2_checks.backends import net
-from octavia_v2_checks.backends import redis_errors
-from octavia_v2_checks.backends import resp
-from octavia_v2_checks.backends.redis_connection import Connection
+from octavia_v2_checks.backends.redis import resp
+from octavia_v2_checks.backends.redis.connection import Connection
 
 _PAGE = 200
 
@@ -64,14 +64,14 @@ class RedisBoard:
 
     def removal(self, keys: list[str]) -> str:
         """Return the commands that take jobs off the board."""
-        listings = redis_errors.word(self._key('listings'))
-        return redis_errors.in_redis_cli(
-            f'HDEL {listings} ' + ' '.join(map(redis_errors.word, keys)))
+        listings = statements.word(self._key('listings'))
+        return statements.in_redis_cli(
+            f'HDEL {listings} ' + ' '.join(map(statements.word, keys)))
 
     def emptying(self) -> str:
         """Return the commands that empty the trash."""
-        return redis_errors.in_redis_cli(
-            f'DEL {redis_errors.word(self._key("trash"))}')
+        return statements.in_redis_cli(
+            f'DEL {statements.word(self._key("trash"))}')
 
     def pages(self) -> Iterator[list[board.Job]]:
         """Yield all jobs, some at a time."""

@@ -17,9 +17,9 @@ from collections.abc import Iterator
 import dataclasses
 import functools
 
-from octavia_v2_checks.backends import gateway
 from octavia_v2_checks.backends import net
 from octavia_v2_checks.backends import parallel
+from octavia_v2_checks.backends.etcd import gateway
 
 #: Makes the way to a member's URL, or None where there is none from here.
 Neighbour = Callable[[str, str], gateway.Gateway | None]

@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 import ipaddress
 
-from octavia_v2_checks.backends import jute
 from octavia_v2_checks.backends import net
-from octavia_v2_checks.backends.jute import Grant
-from octavia_v2_checks.backends.jute import Identity
-from octavia_v2_checks.backends.jute import Permission
+from octavia_v2_checks.backends.zookeeper import jute
+from octavia_v2_checks.backends.zookeeper.jute import Grant
+from octavia_v2_checks.backends.zookeeper.jute import Identity
+from octavia_v2_checks.backends.zookeeper.jute import Permission
 
 ANYONE = Identity('world', 'anyone')
 

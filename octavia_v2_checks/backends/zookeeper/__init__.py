@@ -34,14 +34,14 @@ from oslo_utils import strutils
 from octavia_v2_checks import clock as clocks
 from octavia_v2_checks import findings
 from octavia_v2_checks import settings as settings_
-from octavia_v2_checks import versions
-from octavia_v2_checks.backends import access
-from octavia_v2_checks.backends import board_zookeeper
 from octavia_v2_checks.backends import jobboard
-from octavia_v2_checks.backends import jute
 from octavia_v2_checks.backends import net
 from octavia_v2_checks.backends import parallel
 from octavia_v2_checks.backends import sniff
+from octavia_v2_checks.backends.zookeeper import access
+from octavia_v2_checks.backends.zookeeper import board as board_zookeeper
+from octavia_v2_checks.backends.zookeeper import jute
+from octavia_v2_checks.upstream import versions
 
 #: TaskFlow refuses older servers: they know no transactions.
 MINIMUM = (3, 4, 0)

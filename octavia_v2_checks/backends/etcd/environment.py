@@ -19,7 +19,7 @@ import base64
 import os
 from urllib import parse
 
-from octavia_v2_checks.backends import http
+from octavia_v2_checks.backends.etcd import http
 
 #: The first that is set beats every CA that the program itself names.
 CA_VARIABLES = ('REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE')

@@ -28,15 +28,15 @@ from urllib import parse
 from octavia_v2_checks import clock as clocks
 from octavia_v2_checks import findings
 from octavia_v2_checks import settings as settings_
-from octavia_v2_checks import versions
-from octavia_v2_checks.backends import board_etcd
-from octavia_v2_checks.backends import cluster
-from octavia_v2_checks.backends import environment
-from octavia_v2_checks.backends import gateway
-from octavia_v2_checks.backends import http
 from octavia_v2_checks.backends import jobboard
 from octavia_v2_checks.backends import net
 from octavia_v2_checks.backends import sniff
+from octavia_v2_checks.backends.etcd import board as board_etcd
+from octavia_v2_checks.backends.etcd import cluster
+from octavia_v2_checks.backends.etcd import environment
+from octavia_v2_checks.backends.etcd import gateway
+from octavia_v2_checks.backends.etcd import http
+from octavia_v2_checks.upstream import versions
 
 #: The first release with a gateway.
 MINIMUM = (3, 0)

@@ -20,12 +20,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from octavia_v2_checks import statements
 from octavia_v2_checks.backends import net
-from octavia_v2_checks.backends import resp
 from octavia_v2_checks.backends import sniff
+from octavia_v2_checks.backends.redis import resp
 
 if TYPE_CHECKING:
-    from octavia_v2_checks.backends.redis_connection import Access
+    from octavia_v2_checks.backends.redis.connection import Access
 
 #: Error code -> what it means here.
 _MEANINGS = {
@@ -93,18 +94,6 @@ def is_about_keys(error: resp.ErrorReply) -> bool:
     return bool(re.search(r'\bkeys?\b', error.text))
 
 
-def in_redis_cli(*commands: str) -> str:
-    """Return the remedy that consists of commands of an administrator."""
-    return 'In redis-cli, as an administrator: ' + '; '.join(commands)
-
-
-def word(text: str) -> str:
-    """Return one argument as redis-cli reads it."""
-    if re.fullmatch(r'[\w.:~*+@|%-]+', text, re.A):
-        return text
-    return '"' + re.sub(r'([\\"])', r'\\\1', text) + '"'
-
-
 def fault(error: resp.ErrorReply, command: str, peer: str, access: Access
           ) -> net.Fault:
     """Return the fault that an error stands for.
@@ -125,7 +114,7 @@ def fault(error: resp.ErrorReply, command: str, peer: str, access: Access
         return net.Fault(
             slug, f'{peer} takes no writes: '
             f'{_WHY_NOT_WRITABLE[error.word]}.',
-            remedy + in_redis_cli(command), host=peer)
+            remedy + statements.in_redis_cli(command), host=peer)
     if slug == 'missing-permission':
         return missing_permission(peer, access, [command])
     if slug == 'unknown-command':
@@ -150,7 +139,8 @@ def _access_denied(peer, access):
         f'password is wrong, the user does not exist, or it is off.',
         f'Correct {access.user_option} and {access.password_option} in '
         f'[task_flow], or give the user that password. '
-        + in_redis_cli(f'ACL SETUSER {word(access.user)} on >PASSWORD'),
+        + statements.in_redis_cli(
+            f'ACL SETUSER {statements.word(access.user)} on >PASSWORD'),
         host=peer, option=access.password_option)
 
 
@@ -163,7 +153,8 @@ def needs_no_login(peer: str, access: Access) -> net.Fault:
         f'refuses {what}.',
         f'Leave {access.user_option} and {access.password_option} out of '
         f'[task_flow], or create the user. '
-        + in_redis_cli(f'ACL SETUSER {word(access.user)} on >PASSWORD'),
+        + statements.in_redis_cli(
+            f'ACL SETUSER {statements.word(access.user)} on >PASSWORD'),
         host=peer,
         option=access.user_option if access.username
         else access.password_option)
@@ -174,14 +165,16 @@ def _protected(peer, access):
         'access-denied', f'{peer} is in protected mode: it has no password '
         f'and serves nobody but its own host.',
         f'Give it a password and set {access.password_option} in [task_flow] '
-        f'to the same. ' + in_redis_cli('CONFIG SET requirepass PASSWORD'),
+        f'to the same. '
+        + statements.in_redis_cli('CONFIG SET requirepass PASSWORD'),
         host=peer, option=access.password_option)
 
 
 def _full(peer, access):
     return net.Fault(
         'refused', f'{peer} serves as many clients as maxclients allows, and '
-        f'refuses more.', in_redis_cli('CONFIG SET maxclients 10000'),
+        f'refuses more.',
+        statements.in_redis_cli('CONFIG SET maxclients 10000'),
         host=peer)
 
 
@@ -226,18 +219,14 @@ def missing_permission(peer: str, access: Access, commands: list[str],
     :param rules: the ACL rules that mend it, if there is more to say than
         the commands
     """
-    rules = rules or [rule(c) for c in commands]
+    rules = rules or [statements.rule(c) for c in commands]
     return net.Fault(
         'missing-permission', f'{access.user!r} may not '
         f'{", ".join(commands)} at {peer}.',
-        in_redis_cli(' '.join(['ACL SETUSER', word(access.user),
-                               *(word(r) for r in rules)])),
+        statements.in_redis_cli(' '.join([
+            'ACL SETUSER', statements.word(access.user),
+            *(statements.word(r) for r in rules)])),
         host=peer, option=access.user_option)
-
-
-def rule(command: str) -> str:
-    """Return the ACL rule that permits a command."""
-    return '+' + command.lower().replace(' ', '|')
 
 
 def _unknown_command(peer, access, command):

@@ -27,11 +27,11 @@ import importlib.util
 import json
 import pathlib
 
-from octavia_v2_checks import versions
+from octavia_v2_checks.upstream import versions
 
 PACKAGE = 'octavia'
 
-_TABLE = pathlib.Path(__file__).with_name('data') / 'flows.json'
+_TABLE = pathlib.Path(__file__).with_name('flows.json')
 
 
 @functools.cache

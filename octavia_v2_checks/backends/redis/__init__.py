@@ -22,13 +22,13 @@ from collections.abc import Iterator
 from octavia_v2_checks import clock as clocks
 from octavia_v2_checks import findings
 from octavia_v2_checks import settings as settings_
-from octavia_v2_checks.backends import board_redis
 from octavia_v2_checks.backends import jobboard
 from octavia_v2_checks.backends import net
-from octavia_v2_checks.backends import redis_connection
-from octavia_v2_checks.backends import redis_sentinel
-from octavia_v2_checks.backends import redis_server
-from octavia_v2_checks.backends.redis_connection import Connection
+from octavia_v2_checks.backends.redis import board as board_redis
+from octavia_v2_checks.backends.redis import connection as redis_connection
+from octavia_v2_checks.backends.redis import sentinel as redis_sentinel
+from octavia_v2_checks.backends.redis import server as redis_server
+from octavia_v2_checks.backends.redis.connection import Connection
 
 #: What explains why Sentinels hold a master for down.
 _NO_MASTER = frozenset({'unresolvable', 'refused', 'timeout', 'replica',

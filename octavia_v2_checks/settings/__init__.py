@@ -12,8 +12,8 @@
 
 """Files, environment and defaults, read once, into something frozen.
 
-The lines come from :mod:`octavia_v2_checks.inifile`, the values from
-:mod:`octavia_v2_checks.reader`. Nothing here touches ``cfg.CONF``.
+The lines come from :mod:`octavia_v2_checks.settings.inifile`, the values from
+:mod:`octavia_v2_checks.settings.reader`. Nothing here touches ``cfg.CONF``.
 """
 
 from collections.abc import Iterable
@@ -28,12 +28,12 @@ from oslo_config import cfg
 
 from octavia_v2_checks import clock
 from octavia_v2_checks import findings
-from octavia_v2_checks import inifile
 from octavia_v2_checks import opts
-from octavia_v2_checks import reader as reader_
-from octavia_v2_checks import redact
 from octavia_v2_checks import waivers
-from octavia_v2_checks.reader import Value
+from octavia_v2_checks.settings import inifile
+from octavia_v2_checks.settings import reader as reader_
+from octavia_v2_checks.settings import redact
+from octavia_v2_checks.settings.reader import Value
 
 #: Program whose default files are read: octavia.conf and octavia-status.conf
 #: with their .conf.d directories, in ~/.octavia, ~, /etc/octavia and /etc.

@@ -15,20 +15,14 @@
 from collections.abc import Iterator
 import re
 
+from octavia_v2_checks import statements
 from octavia_v2_checks.backends import net
-from octavia_v2_checks.backends import redis_errors
-from octavia_v2_checks.backends import resp
-from octavia_v2_checks.backends.redis_connection import Connection
+from octavia_v2_checks.backends.redis import errors as redis_errors
+from octavia_v2_checks.backends.redis import resp
+from octavia_v2_checks.backends.redis.connection import Connection
 
 #: TaskFlow refuses older servers: they know no scripts.
 MINIMUM = (2, 6)
-
-#: The user's own commands and those of TaskFlow's scripts. It is what a
-#: worker needs at least; each was shown to be needed by taking it away.
-COMMANDS = (
-    'PING', 'INFO', 'HLEN', 'HGETALL', 'HSETNX', 'INCRBY', 'GET', 'PTTL',
-    'PEXPIRE', 'EVALSHA', 'SCRIPT LOAD', 'EXISTS', 'DEL', 'SET', 'HGET',
-    'HSET', 'HDEL', 'HEXISTS', 'MULTI', 'EXEC', 'WATCH')
 
 _JOB = '00000000-0000-4000-8000-000000000000'
 
@@ -82,7 +76,7 @@ def probe(connection: Connection, namespace: str
     for fault in faults:
         used = info.get('used_memory', '')
         if fault.slug == 'out-of-memory' and used.isdigit():
-            fault.remedy = redis_errors.in_redis_cli(
+            fault.remedy = statements.in_redis_cli(
                 f'CONFIG SET maxmemory {2 * int(used)}')
     durable = _durability(info, save)
     if durable is False and not any(f.slug == 'not-writable'
@@ -188,10 +182,11 @@ class _Rights:
         faults = list(self._others.values())
         if not self._denied and not self._keys_denied:
             return faults
-        keys = f'~{literally(self._namespace)}:*'
+        keys = f'~{statements.literally(self._namespace)}:*'
         # Without MULTI nothing else could be asked, so grant all of it.
-        missing = COMMANDS if 'MULTI' in self._denied else self._denied
-        rules = [redis_errors.rule(c) for c in missing]
+        missing = (statements.REDIS_COMMANDS if 'MULTI' in self._denied
+                   else self._denied)
+        rules = [statements.rule(c) for c in missing]
         # What may not be run is not checked for its keys.
         if self._keys_denied or not self._keys_seen:
             rules.insert(0, keys)
@@ -201,11 +196,6 @@ class _Rights:
         return [redis_errors.missing_permission(
             self._connection.peer, self._connection.access, names, rules),
             *faults]
-
-
-def literally(text: str) -> str:
-    """Return a text as a pattern of ACL rules that matches only it."""
-    return re.sub(r'([\\*?\[\]])', r'\\\1', text)
 
 
 def _version_faults(connection, info):
@@ -230,7 +220,7 @@ def _memory_faults(connection, info):
     return [net.Fault(
         'eviction', f'{peer} has maxmemory-policy {printable(policy)}: at '
         f'{printable(limit)} bytes it throws keys away.',
-        redis_errors.in_redis_cli('CONFIG SET maxmemory-policy noeviction'),
+        statements.in_redis_cli('CONFIG SET maxmemory-policy noeviction'),
         host=peer)]
 
 
@@ -253,7 +243,7 @@ def _not_durable(peer, info, save):
            'snapshots')
     return net.Fault(
         'not-durable', f'{peer} loses all jobs when it restarts: {why}.',
-        redis_errors.in_redis_cli('CONFIG SET appendonly yes',
+        statements.in_redis_cli('CONFIG SET appendonly yes',
                                   'CONFIG REWRITE'), host=peer)
 
 

@@ -18,7 +18,7 @@ import posixpath
 
 from octavia_v2_checks import clock as clocks
 from octavia_v2_checks.backends import board
-from octavia_v2_checks.backends import jute
+from octavia_v2_checks.backends.zookeeper import jute
 
 _PAGE = 200
 

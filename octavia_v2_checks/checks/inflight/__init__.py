@@ -27,15 +27,15 @@ import time
 
 from octavia_v2_checks import clock
 from octavia_v2_checks import findings
-from octavia_v2_checks import flows
 from octavia_v2_checks import settings as settings_
-from octavia_v2_checks import versions
 from octavia_v2_checks.backends import board as boards
-from octavia_v2_checks.backends import logbooks
 from octavia_v2_checks.backends import parallel
+from octavia_v2_checks.backends.database import logbooks
 from octavia_v2_checks.checks import persistence
-from octavia_v2_checks.checks import unfinished
-from octavia_v2_checks.checks import work
+from octavia_v2_checks.checks.inflight import unfinished
+from octavia_v2_checks.checks.inflight import work
+from octavia_v2_checks.upstream import flows
+from octavia_v2_checks.upstream import versions
 
 #: Seconds between two looks.
 _PAUSE = 1.0

@@ -22,10 +22,10 @@ from urllib import parse
 
 from octavia_v2_checks import clock as clocks
 from octavia_v2_checks import findings
-from octavia_v2_checks.backends import database_errors as errors
-from octavia_v2_checks.backends import database_hosts as hosts
 from octavia_v2_checks.backends import net
 from octavia_v2_checks.backends import sniff
+from octavia_v2_checks.backends.database import errors
+from octavia_v2_checks.backends.database import hosts
 
 DEFAULT_PORTS = {'mysql': 3306, 'mariadb': 3306, 'postgresql': 5432}
 

@@ -23,8 +23,8 @@ from octavia_v2_checks import findings
 from octavia_v2_checks import settings as settings_
 from octavia_v2_checks.backends import board as boards
 from octavia_v2_checks.backends import database
-from octavia_v2_checks.backends import logbooks
 from octavia_v2_checks.backends import net
+from octavia_v2_checks.backends.database import logbooks
 from octavia_v2_checks.checks import jobboard
 
 #: How many things of a kind a message names.

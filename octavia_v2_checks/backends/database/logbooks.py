@@ -26,7 +26,7 @@ import re
 from typing import NamedTuple
 
 from octavia_v2_checks.backends import database
-from octavia_v2_checks.backends import database_errors as errors
+from octavia_v2_checks.backends.database import errors
 
 _PAGE = 2000
 _BATCH = 500
