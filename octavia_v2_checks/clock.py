@@ -13,6 +13,7 @@
 """Time that runs out: the deadline of a run, and the clock of one probe."""
 
 from collections.abc import Callable
+from collections.abc import Hashable
 import queue
 import threading
 import time
@@ -23,6 +24,17 @@ T = TypeVar('T')
 
 class OutOfTime(Exception):
     """A question had no answer when its time was over."""
+
+
+class Crashed(Exception):
+    """What runs in a child process has an error in it.
+
+    :param what: class and place of the exception, without its text
+    """
+
+    def __init__(self, what: str):
+        super().__init__(what)
+        self.what = what
 
 
 class Clock:
@@ -51,8 +63,30 @@ class Clock:
         return left
 
 
+class _Once:
+    """Things that several threads want, and that are made once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._slots: dict[Hashable, tuple[threading.Lock, list]] = {}
+
+    def get(self, key: Hashable, make: Callable[[], T]) -> T:
+        with self._lock:
+            lock, made = self._slots.setdefault(key, (threading.Lock(), []))
+        with lock:
+            if not made:
+                try:
+                    made += [make(), None]
+                except Exception as exc:
+                    made += [None, exc]
+            result, error = made
+        if error:
+            raise error.with_traceback(None)
+        return result
+
+
 class Deadline(Clock):
-    """The time of a whole run, from which every probe takes its share.
+    """One run: its time, of which every probe has a share, and what it uses.
 
     :param seconds: for all probes together
     :param probe: at most for one question to a server
@@ -62,6 +96,29 @@ class Deadline(Clock):
     def __init__(self, seconds: float, probe: float, spent: float = 0.0):
         super().__init__(seconds, spent)
         self._probe = probe
+        self._shared = _Once()
+        self._kept = _Once()
+        self._at_end: list[Callable[[], None]] = []
+
+    def shared(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return what all checks of this run share, made by the first.
+
+        :raises Exception: what making it raised, for each of them
+        """
+        return self._shared.get(key, make)
+
+    def kept(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Do as :meth:`shared`, for this run and those renewed from it."""
+        return self._kept.get(key, make)
+
+    def at_end(self, function: Callable[[], None]) -> None:
+        """Have a function called when the run is over."""
+        self._at_end.append(function)
+
+    def close(self) -> None:
+        """End the run: close what its checks have opened."""
+        while self._at_end:
+            self._at_end.pop()()
 
     def probe(self) -> Clock:
         """Return the clock of one question, which starts now."""
@@ -69,7 +126,9 @@ class Deadline(Clock):
 
     def renewed(self) -> 'Deadline':
         """Return another with as much time, which starts now."""
-        return Deadline(self.seconds, self._probe)
+        fresh = Deadline(self.seconds, self._probe)
+        fresh._kept = self._kept
+        return fresh
 
 
 def bounded(function: Callable[[], T], clock: Clock) -> T:

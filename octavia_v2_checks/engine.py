@@ -230,6 +230,8 @@ def _what(exc):
     """Return what was raised and where, without its text."""
     if isinstance(exc, registry.Unfit):
         return exc.args[0]
+    if isinstance(exc, clock.Crashed):
+        return exc.what
     frame = (traceback.extract_tb(exc.__traceback__) or [None])[-1]
     at = (f' at {frame.filename.rpartition("/")[2]}:{frame.lineno}'
           if frame else '')
@@ -259,16 +261,28 @@ def run(settings: settings_.Settings, selected: Sequence[Check],
     """
     started = datetime.datetime.now(datetime.timezone.utc)
     begin = time.monotonic()
+    prepare(settings, deadline)
     runs = [_Run(check, settings, deadline, observer) for check in selected]
     for one in runs:
         one.ended.wait(deadline.left())
     results = {r.check.id: r.snapshot() for r in runs}
+    deadline.close()
     rows = tuple(_row(r, results, settings.redactor)
                  for r in results.values())
     return Report(rows, tuple(skipped), versions.installed('octavia'),
                   versions.installed('taskflow'), started,
                   time.monotonic() - begin,
                   resumption=resumption.of(settings))
+
+
+def prepare(settings: settings_.Settings, deadline: clock.Deadline) -> None:
+    """Fork what a run needs, while there is one thread only."""
+    try:
+        settings.require_jobboard()
+    except (NotApplicable, Blocked):
+        return  # no server will be asked
+    from octavia_v2_checks.backends import isolated
+    isolated.spawner(deadline)
 
 
 def cleaned(finding: Finding, clean: redact.Redactor) -> Finding:

@@ -13,12 +13,14 @@
 """What a jobboard backend is, whatever its server."""
 
 from collections.abc import Iterator
+import contextlib
 from typing import ClassVar
 from typing import NamedTuple
 from typing import Protocol
 
 from octavia_v2_checks import clock
 from octavia_v2_checks import settings as settings_
+from octavia_v2_checks.backends import board
 from octavia_v2_checks.backends import net
 
 
@@ -39,7 +41,8 @@ class Jobboard(Protocol):
     """One kind of server; an entry of ``octavia_v2_checks.jobboards``.
 
     The entry is named as the value of ``[task_flow]
-    jobboard_backend_driver`` that selects it.
+    jobboard_backend_driver`` that selects it. All checks of a run share one,
+    and may use it from several threads.
     """
 
     client: ClassVar[Client]
@@ -54,5 +57,12 @@ class Jobboard(Protocol):
         Reads only. Faults of a single cause are yielded once. Nothing is
         raised but :class:`octavia_v2_checks.findings.Blocked`, for an option
         that a worker could not read.
+        """
+        ...
+
+    def board(self) -> contextlib.AbstractContextManager[board.Board]:
+        """Open the board, to see what lies on it.
+
+        :raises net.Fault: where a worker would fail
         """
         ...

@@ -19,8 +19,13 @@ import threading
 
 from octavia_v2_checks import clock as clocks
 from octavia_v2_checks.backends import net
+from octavia_v2_checks.backends import stream as stream_
 
 _HTTP = 'an HTTP server'
+
+#: What says little of a server, the weakest first: one with TLS may well say
+#: in plain HTTP that it has TLS, and PostgreSQL 17 answers a ClientHello.
+_WEAK = (None, _HTTP, 'TLS')
 
 #: What the servers say to one of the questions below.
 _SIGNS = (
@@ -100,10 +105,9 @@ def identify(host: str, port: int, clock: clocks.Clock) -> str | None:
                 clock.left(), _AFTERTHOUGHT if name else clock.left()))
         except queue.Empty:
             break
-        # A server with TLS may well say in plain HTTP that it has TLS.
-        if found and found != _HTTP:
+        if found and found not in _WEAK:
             return found
-        name = name or found
+        name = max(name, found, key=_WEAK.index)
     return name
 
 
@@ -121,7 +125,7 @@ def _client_hello():
 def _ask(host, port, clock, question):
     data = b''
     try:
-        with net.Stream(host, port, clock) as stream:
+        with stream_.Stream(host, port, clock) as stream:
             stream.send(question)
             # Which HTTP server it is, only the end of its answer tells.
             while len(data) < _LIMIT and (

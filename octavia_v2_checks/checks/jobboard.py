@@ -65,7 +65,7 @@ def check(settings: settings_.Settings, deadline: clock.Deadline
             f'{ENTRY_POINTS}.', **settings[_DRIVER].where)
         return
     yield from _client(settings, kind.client)
-    for said in kind(settings, deadline).probe():
+    for said in shared(kind, settings, deadline).probe():
         yield said if isinstance(said, str) else _finding(settings, said)
 
 
@@ -79,6 +79,15 @@ def load(driver: str) -> type[jobboard.Jobboard] | None:
         if entry.name == driver:
             return entry.load()
     return None
+
+
+def shared(kind: type[jobboard.Jobboard], settings: settings_.Settings,
+           deadline: clock.Deadline) -> jobboard.Jobboard:
+    """Return the jobboard that all checks of a run ask.
+
+    :raises findings.Blocked: for an option that a worker could not use
+    """
+    return deadline.shared('jobboard', lambda: kind(settings, deadline))
 
 
 def _finding(settings: settings_.Settings, fault: net.Fault) -> Finding:

@@ -77,6 +77,7 @@ def _select(checks, only, skip, offline):
 def run(args) -> int:
     """Run the command, and return its exit code."""
     from octavia_v2_checks import clock
+    from octavia_v2_checks import engine
     from octavia_v2_checks import output
     from octavia_v2_checks import progress
     from octavia_v2_checks import registry
@@ -98,6 +99,7 @@ def run(args) -> int:
         deadline = clock.Deadline(args.deadline or own('deadline'),
                                   args.probe_timeout or own('probe_timeout'),
                                   time.monotonic() - begin)
+        engine.prepare(settings, deadline)
         with progress.shown() as observer:
             report = waiting.run(settings, chosen, deadline, skipped,
                                  args.wait or own('wait'), _tell, observer)

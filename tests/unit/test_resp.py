@@ -20,7 +20,7 @@ from hypothesis import strategies
 import pytest
 
 from octavia_v2_checks import clock
-from octavia_v2_checks.backends import net
+from octavia_v2_checks.backends import stream as stream_
 from octavia_v2_checks.backends.redis import resp
 
 
@@ -139,7 +139,7 @@ def test_commands_on_the_wire():
 def client():
     """A client, the server's end of its connection, and its own."""
     with socket.create_server(('127.0.0.1', 0)) as listener:
-        stream = net.Stream('127.0.0.1', listener.getsockname()[1],
+        stream = stream_.Stream('127.0.0.1', listener.getsockname()[1],
                             clock.Clock(5))
         server, _ = listener.accept()
         with server, stream:

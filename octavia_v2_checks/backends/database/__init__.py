@@ -24,6 +24,7 @@ from octavia_v2_checks import clock as clocks
 from octavia_v2_checks import findings
 from octavia_v2_checks.backends import net
 from octavia_v2_checks.backends import sniff
+from octavia_v2_checks.backends import stream as stream_
 from octavia_v2_checks.backends.database import errors
 from octavia_v2_checks.backends.database import hosts
 
@@ -150,7 +151,7 @@ class Database:
             self._choose(kwargs)
         clock = self._deadline.probe()
         if len(self._places) == 1:
-            net.resolve(*self._places[0], clock)
+            stream_.resolve(*self._places[0], clock)
         kwargs.update(self._limits(driver.__name__, clock, kwargs))
         self._log_in(driver, args, kwargs, clock)
 

@@ -24,6 +24,7 @@ from octavia_v2_checks import clock as clocks
 from octavia_v2_checks.backends import net
 from octavia_v2_checks.backends import parallel
 from octavia_v2_checks.backends import sniff
+from octavia_v2_checks.backends import stream as stream_
 
 #: What libpq goes on from to the next host; anything else ends its search.
 _PASSED_OVER = frozenset({'refused', 'timeout', 'unresolvable'})
@@ -77,7 +78,7 @@ def _look(host, port, clock):
     if host.startswith('/'):
         return None  # a directory with a unix socket, which answers at once
     try:
-        with net.Stream(host, port, clock) as stream:
+        with stream_.Stream(host, port, clock) as stream:
             stream.send(sniff.SSL_REQUEST)
             answer = stream.receive(1)
     except net.Fault as fault:

@@ -13,7 +13,7 @@
 """HTTP/1.1 on connections that never outlive their clock.
 
 ``http.client`` reads the answers; what it reads from is bounded in time by
-:class:`net.Stream` and in size here.
+:class:`stream_.Stream` and in size here.
 """
 
 from http import client as http_client
@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 from octavia_v2_checks import clock as clocks
 from octavia_v2_checks.backends import net
+from octavia_v2_checks.backends import stream as stream_
 
 #: Bytes of one answer. An entry of etcd has at most 1.5 MiB by default, and
 #: comes in base64.
@@ -103,7 +104,7 @@ class _Socket:
         return io.BufferedReader(self.input)
 
 
-def exchange(stream: net.Stream, request: bytes, *, body: bool = True
+def exchange(stream: stream_.Stream, request: bytes, *, body: bool = True
              ) -> Answer:
     """Send a request and read its answer.
 
@@ -180,7 +181,7 @@ class Client:
 
     def _connect(self, clock):
         if not self.proxy:
-            return net.Stream(self._host, self._port, clock, self.tls)
+            return stream_.Stream(self._host, self._port, clock, self.tls)
         stream = self._to_proxy(self.proxy, clock)
         # From here on, what goes wrong is about the server behind it.
         stream.peer = self.peer
@@ -195,7 +196,7 @@ class Client:
 
     def _to_proxy(self, proxy, clock):
         try:
-            return net.Stream(proxy.host, proxy.port, clock)
+            return stream_.Stream(proxy.host, proxy.port, clock)
         except net.Fault as exc:
             what = {'unresolvable': 'has a name that does not resolve',
                     'timeout': 'did not accept a connection in time',

@@ -25,6 +25,7 @@ from octavia_v2_checks import findings
 from octavia_v2_checks import settings as settings_
 from octavia_v2_checks.backends import net
 from octavia_v2_checks.backends import sniff
+from octavia_v2_checks.backends import stream as stream_
 from octavia_v2_checks.backends.redis import errors as redis_errors
 from octavia_v2_checks.backends.redis import resp
 from octavia_v2_checks.upstream import versions
@@ -154,7 +155,7 @@ class Connection:
         self.access = access
         self._place = (host, port)
         self._deadline = deadline
-        self._stream = net.Stream(host, port, deadline.probe())
+        self._stream = stream_.Stream(host, port, deadline.probe())
         self.peer = self._stream.peer
         try:
             if access.tls:

@@ -25,7 +25,7 @@ import re
 from typing import Any
 from typing import TypeAlias
 
-from octavia_v2_checks.backends import net
+from octavia_v2_checks.backends import stream as stream_
 
 #: All that is ever carried out on a server. Everything else is only queued,
 #: by :meth:`Client.would`, and thrown away. MULTI and EXEC are on the list
@@ -220,7 +220,7 @@ class Client:
     ConnectionError if the server hangs up, and :class:`Malformed`.
     """
 
-    def __init__(self, stream: net.Stream):
+    def __init__(self, stream: stream_.Stream):
         self._stream = stream
         self._reader = Reader(stream.receive)
 

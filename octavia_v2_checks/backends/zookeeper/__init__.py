@@ -38,6 +38,7 @@ from octavia_v2_checks.backends import jobboard
 from octavia_v2_checks.backends import net
 from octavia_v2_checks.backends import parallel
 from octavia_v2_checks.backends import sniff
+from octavia_v2_checks.backends import stream as stream_
 from octavia_v2_checks.backends.zookeeper import access
 from octavia_v2_checks.backends.zookeeper import board as board_zookeeper
 from octavia_v2_checks.backends.zookeeper import jute
@@ -140,7 +141,7 @@ class ZooKeeper:
         for number, member in enumerate(members, 1):
             try:
                 with _faults(member.peer):
-                    session = jute.Session(net.Stream(
+                    session = jute.Session(stream_.Stream(
                         member.host, member.port, self._deadline.probe(),
                         self._tls()))
                 break
@@ -250,8 +251,8 @@ class ZooKeeper:
             'Environment:', f'{word} {_HIDDEN}'))
         data, fault, ended = b'', None, False
         try:
-            with net.Stream(member.host, member.port, self._deadline.probe(),
-                            tls) as stream:
+            with stream_.Stream(member.host, member.port,
+                                self._deadline.probe(), tls) as stream:
                 stream.send(word.encode())
                 while len(data) < _LIMIT and any(
                         t.startswith(data[:len(t)]) for t in expected):

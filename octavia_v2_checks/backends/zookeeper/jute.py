@@ -26,6 +26,7 @@ from typing import TypeVar
 
 from octavia_v2_checks import clock as clocks
 from octavia_v2_checks.backends import net
+from octavia_v2_checks.backends import stream as stream_
 
 T = TypeVar('T')
 
@@ -163,7 +164,7 @@ class Session:
     :raises Malformed: if it is no ZooKeeper
     """
 
-    def __init__(self, stream: net.Stream):
+    def __init__(self, stream: stream_.Stream):
         self._stream = stream
         self.peer = stream.peer
         self._buffer = b''

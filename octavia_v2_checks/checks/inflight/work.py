@@ -41,7 +41,7 @@ def open_board(settings: settings_.Settings, deadline: clock.Deadline
     driver = settings.get('jobboard_backend_driver')
     try:
         kind: Any = jobboard.load(driver)
-        opened = kind(settings, deadline).board
+        opened = jobboard.shared(kind, settings, deadline).board
     except (ImportError, AttributeError, TypeError):
         raise findings.Blocked(
             'jobboard', f'nothing here knows how to read the board of '
