@@ -13,12 +13,17 @@
 """What tools/demo and tools/test share; Python's own library only."""
 
 import hashlib
+import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import urllib.parse
+import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OLDEST = (3, 10)
@@ -120,34 +125,75 @@ class _NoServices:
 def venv(name: str) -> pathlib.Path:
     """Make a virtual environment in the clone, unless it is there.
 
+    Debian's python3 has no ensurepip unless python3-venv is there, and
+    installing that takes root; pip itself can be had without.
+
     :returns: its ``bin`` directory.
-    :raises Failed: where Python can make none.
+    :raises Failed: where pip cannot be had.
     """
     path = ROOT / name
     python = path / 'bin' / 'python'
     if _has_pip(python):
         return path / 'bin'
     say(f'a virtual environment in {name}')
-    # Debian's python3 has no ensurepip unless python3-venv is there.
     if subprocess.run([sys.executable, '-c', 'import ensurepip'],
-                      stderr=subprocess.DEVNULL).returncode:
-        version = f'{sys.version_info[0]}.{sys.version_info[1]}'
-        try:
-            apt_install([f'python{version}-venv'])
-        except Failed as exc:
-            if not _has_pip(sys.executable):
-                raise
-            say(f'with the pip of the machine ({str(exc).splitlines()[0]})')
-            _venv_from_system_pip(path)
-            return path / 'bin'
-    run(sys.executable, '-m', 'venv', '--clear', path)
+                      stderr=subprocess.DEVNULL).returncode == 0:
+        run(sys.executable, '-m', 'venv', '--clear', path)
+        return path / 'bin'
+    run(sys.executable, '-m', 'venv', '--clear', '--without-pip', path)
+    if _has_pip(sys.executable):
+        run(sys.executable, '-m', 'pip', '--python', python, 'install',
+            '-qq', 'pip')
+        return path / 'bin'
+    say('this Python has no ensurepip: fetching pip')
+    with tempfile.TemporaryDirectory() as directory:
+        wheel = _fetch_pip(pathlib.Path(directory))
+        # A wheel is a zip file, and Python runs what is in one.
+        run(python, wheel / 'pip', 'install', '-qq', '--no-index', wheel)
     return path / 'bin'
 
 
-def _venv_from_system_pip(path: pathlib.Path) -> None:
-    run(sys.executable, '-m', 'venv', '--clear', '--without-pip', path)
-    run(sys.executable, '-m', 'pip', '--python', path / 'bin' / 'python',
-        'install', '-qq', 'pip')
+def _fetch_pip(directory: pathlib.Path) -> pathlib.Path:
+    """Download the newest pip for this Python into a directory.
+
+    :returns: the path of the wheel.
+    :raises Failed: where the package index cannot be reached, or what came
+        is not what it promised.
+    """
+    index = os.environ.get('PIP_INDEX_URL', 'https://pypi.org/simple')
+    request = urllib.request.Request(
+        f'{index.rstrip("/")}/pip/',
+        headers={'Accept': 'application/vnd.pypi.simple.v1+json'})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            files = json.load(answer)['files']
+        newest = max((f for f in files if _suits(f)), key=_version)
+        url = urllib.parse.urljoin(request.full_url, newest['url'])
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            data = answer.read()
+    except (OSError, ValueError, KeyError) as exc:
+        raise Failed(f'pip cannot be fetched from the package index '
+                     f'({type(exc).__name__}); as root: apt-get install '
+                     f'python3-venv') from None
+    if hashlib.sha256(data).hexdigest() != newest['hashes']['sha256']:
+        raise Failed('the pip that was fetched is not what the package index '
+                     'promised; try again')
+    wheel = directory / newest['filename']
+    wheel.write_bytes(data)
+    return wheel
+
+
+def _suits(file: dict) -> bool:
+    """Whether a file of the index is a wheel of a release for this Python."""
+    oldest = re.fullmatch(r'>=\s*3\.(\d+)', file.get('requires-python') or '')
+    return (bool(re.fullmatch(r'pip-[\d.]+-py3-none-any\.whl',
+                              file['filename']))
+            and not file.get('yanked')
+            and bool(oldest) and int(oldest[1]) <= sys.version_info[1])
+
+
+def _version(file: dict) -> tuple[int, ...]:
+    return tuple(int(n) for n in file['filename'].split('-')[1].split('.'))
 
 
 def _has_pip(python: str | os.PathLike) -> bool:
