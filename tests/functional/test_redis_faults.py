@@ -246,7 +246,7 @@ class Relay(scripts.Silent):
 
     def stop(self):
         super().stop()
-        for upstream in self._upstream.values():
+        for upstream in list(self._upstream.values()):
             upstream.close()
 
 

@@ -30,6 +30,18 @@ host all all all scram-sha-256
 """
 
 
+def _runs(folder: pathlib.Path) -> bool:
+    """Whether the process of a folder in /proc has not ended.
+
+    In a container nobody may be there to take note of its end.
+    """
+    try:
+        state = (folder / 'stat').read_text().rpartition(')')[2].split()[0]
+    except OSError:
+        return False
+    return state != 'Z'
+
+
 def _program(name: str) -> str:
     def version(path: str) -> float:
         return float(path.split('/')[-3])
@@ -110,7 +122,7 @@ class PostgreSQL(process.Server):
             children = [pathlib.Path('/proc', pid)
                         for pid in task.read_text().split()]
         super().kill()
-        process.wait_until(lambda: not any(c.exists() for c in children),
+        process.wait_until(lambda: not any(map(_runs, children)),
                            f'{self} left children')
 
     def argv(self) -> list[str]:

@@ -43,6 +43,9 @@ class _Redis(process.Server):
         self.socket = str(self.dir / 'sock')
         self.args = args
         self.tls = tls
+        if 'cluster_enabled' in options:
+            # By default it is in the range of outgoing connections.
+            options.setdefault('cluster_port', process.free_port(host))
         self._lines = [
             f'dir {self.dir}', f'bind {host}', 'daemonize no',
             f'unixsocket {self.socket}',
