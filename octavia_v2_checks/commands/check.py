@@ -35,7 +35,8 @@ def add(commands):
                        dest='format', help='same as --format json')
     check.add_argument('--format', metavar='FORMAT', dest='format',
                        help='table (the default), json, junit, prometheus, '
-                            'html, or one that another package brings')
+                            'html, nagios, or one that another package '
+                            'brings')
     check.add_argument('--output', metavar='FILE',
                        help='write the report to FILE; with another format '
                             'than table, stdout still gets the table')

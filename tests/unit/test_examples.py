@@ -12,14 +12,22 @@
 
 """The examples: what can be run of them is run, and the rest is read."""
 
+import datetime
 import pathlib
+import re
 import shlex
+import shutil
+import subprocess
 
 import pytest
 import yaml
 
 from octavia_v2_checks import cli
+from octavia_v2_checks import engine
+from octavia_v2_checks.reports import prometheus
+from octavia_v2_checks.upstream import flows
 from tests import commands
+from tests.servers import process
 
 ROOT = pathlib.Path(__file__).parents[2]
 EXAMPLES = ROOT / 'examples'
@@ -48,7 +56,11 @@ def test_every_file_is_tested():
     names = {str(path.relative_to(EXAMPLES)) for path in EXAMPLES.rglob('*')
              if path.is_file()}
     assert names == {*PLAYBOOKS, 'kubernetes-job.yaml', 'gitlab-ci.yml',
-                     'zuul/jobs.yaml'}
+                     'zuul/jobs.yaml', 'github-code-scanning.yml',
+                     'prometheus-alerts.yml', 'Containerfile',
+                     'icinga/octavia-v2-checks.conf',
+                     'systemd/octavia-v2-checks.service',
+                     'systemd/octavia-v2-checks.timer'}
 
 
 @pytest.mark.parametrize('name', PLAYBOOKS)
@@ -77,10 +89,28 @@ def test_the_variables_of_the_role_are_described():
 
 
 def test_the_command_of_kolla():
+    """The checks run in the image of the release to come."""
     play, = read('kolla-ansible.yml')
     given = play['roles'][0]['vars']
-    assert given['octavia_v2_checks_command'][:2] == ['docker', 'exec']
-    parsed([*given['octavia_v2_checks_command'][3:], 'upgrade', 'check'])
+    words = given['octavia_v2_checks_command']
+    assert words[1:3] == ['run', '--rm'] and '/octavia-worker:' in words[-1]
+    entry = next(w for w in words if w.startswith('--entrypoint='))
+    mounted = next(w for w in words if w.startswith('--volume='))
+    file, = given['octavia_v2_checks_config_files']
+    assert mounted.split(':')[1:] == [str(pathlib.PurePath(file).parent),
+                                      'ro']
+    parsed([entry.partition('=')[2], '--config-file', file, 'upgrade',
+            'check'])
+
+
+def test_openstack_ansible_names_the_release():
+    """Its environment of the new release does not exist yet."""
+    play, = read('openstack-ansible.yml')
+    given = play['roles'][0]['vars']
+    args = parsed(['octavia-v2-checks', 'upgrade', 'check',
+                   *given['octavia_v2_checks_arguments']])
+    assert flows.release(args.target_release)
+    assert 'openstack_release' not in given['octavia_v2_checks_venv']
 
 
 def test_kubernetes_job():
@@ -94,6 +124,13 @@ def test_kubernetes_job():
     assert args.wait + 20 + 1 < job['spec']['activeDeadlineSeconds']
     # Nothing is written, so nothing need be writable.
     assert container['securityContext']['readOnlyRootFilesystem'] is True
+    # The pod security standard "restricted".
+    assert spec['securityContext']['runAsNonRoot'] is True
+    assert spec['securityContext']['runAsUser'] > 0
+    assert spec['securityContext']['seccompProfile'] == {
+        'type': 'RuntimeDefault'}
+    assert container['securityContext']['capabilities'] == {'drop': ['ALL']}
+    assert container['securityContext']['allowPrivilegeEscalation'] is False
     mounted = {m['name'] for m in container['volumeMounts']}
     assert mounted == {v['name'] for v in spec['volumes']}
 
@@ -130,7 +167,109 @@ def test_gitlab_runs(tmp_path, monkeypatch, capsys):
 
 
 def test_zuul():
-    job, project = read('zuul/jobs.yaml')
+    nodeset, job, project = read('zuul/jobs.yaml')
+    assert job['job']['nodeset'] == nodeset['nodeset']['name']
     assert job['job']['name'] in project['project']['gate']['jobs']
     assert pathlib.PurePath(job['job']['run']).name == (
         'octavia-v2-checks.yaml')
+
+
+def test_code_scanning():
+    job = read('github-code-scanning.yml')['jobs']['validate']
+    commands_ = [s['run'] for s in job['steps'] if 'run' in s]
+    words = shlex.split(next(c for c in commands_ if 'validate' in c))
+    end = words.index('>')
+    assert parsed(words[:end]).format == 'sarif'
+    upload = next(s for s in job['steps'] if 'upload-sarif' in
+                  s.get('uses', ''))
+    assert upload['with']['sarif_file'] == words[end + 1]
+
+
+def test_alerts():
+    """The rules parse, and are about metrics that there are."""
+    path = EXAMPLES / 'prometheus-alerts.yml'
+    done = subprocess.run([process.find('promtool'), 'check', 'rules', path],
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    named = set(re.findall(r'octavia_v2_checks_\w+', ' '.join(
+        rule['expr'] for group in read(path.name)['groups']
+        for rule in group['rules'])))
+    shown = prometheus.render(engine.Report(
+        (), (), None, None, datetime.datetime.now(datetime.timezone.utc),
+        0.5))
+    assert named <= set(re.findall(r'# TYPE (\w+)', shown))
+
+
+def test_systemd(tmp_path):
+    for path in (EXAMPLES / 'systemd').iterdir():
+        text = path.read_text()
+        for line in re.findall(r'(?m)^ExecStart=(.*)$', text):
+            words = shlex.split(line)
+            args = parsed([pathlib.PurePath(words[0]).name, *words[1:]])
+            assert args.format == 'prometheus'
+        # Neither the command nor its user and manual are on this machine.
+        (tmp_path / path.name).write_text(
+            re.sub(r'(?m)^(User|Documentation)=.*$', '', text).replace(
+                '/usr/bin/octavia-v2-checks', '/bin/true'))
+    done = subprocess.run(
+        [process.find('systemd-analyze'), 'verify', *tmp_path.iterdir()],
+        capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, '')
+
+
+def test_icinga():
+    text = (EXAMPLES / 'icinga/octavia-v2-checks.conf').read_text()
+    line = re.search(r'"-c", "([^"]*)"', text)[1]
+    args = parsed(shlex.split(line.partition(';')[0]))
+    assert args.format == 'nagios'
+    for code, told in ((0, 0), (1, 1), (2, 2), (64, 3), (255, 3)):
+        rest = line.partition(';')[2]
+        assert subprocess.run(['/bin/sh', '-c', f'(exit {code});{rest}']
+                              ).returncode == told
+
+
+def test_containerfile():
+    text = (EXAMPLES / 'Containerfile').read_text()
+    assert 'ENTRYPOINT ["octavia-v2-checks"]' in text
+    words = shlex.split(' '.join(
+        re.findall(r'(?m)^# (?:podman run|    )(.*?)\\?$', text)))
+    parsed(words[words.index('octavia-v2-checks'):])
+    # Run by a user who can change nothing.
+    assert re.search(r'(?m)^USER [1-9]', text)
+
+
+def test_the_hook_of_pre_commit(tmp_path):
+    hook, = yaml.safe_load((ROOT / '.pre-commit-hooks.yaml').read_text())
+    assert parsed(hook['entry'].split()).command == 'validate'
+    for name, chosen in (('etc/octavia/octavia.conf', True),
+                         ('octavia-worker.conf', True),
+                         ('etc/nova/nova.conf', False)):
+        assert bool(re.search(hook['files'], name)) is chosen
+    wrong = tmp_path / 'octavia.conf'
+    wrong.write_text('[task_flow]\nengine = serail\n')
+    assert cli.main([*hook['entry'].split()[1:], str(wrong)]) == 2
+
+
+def test_the_collection(tmp_path):
+    """It builds, installs, and brings the role and nothing else."""
+    environ = {'HOME': str(tmp_path)}
+    # Only what git has: the work tree may hold environments.
+    source = tmp_path / 'source'
+    subprocess.run(['git', 'clone', '-q', ROOT, source], check=True)
+    for name in ('galaxy.yml', 'meta/runtime.yml'):
+        (source / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, source / name)
+    shutil.copytree(ROOT / 'roles', source / 'roles', dirs_exist_ok=True)
+    done = commands.run('ansible-galaxy', 'collection', 'build', str(source),
+                        '--output-path', str(tmp_path), **environ)
+    assert done.returncode == 0, done.stdout + done.stderr
+    built, = tmp_path.glob('*.tar.gz')
+    done = commands.run('ansible-galaxy', 'collection', 'install',
+                        str(built), '--offline', '-p',
+                        str(tmp_path / 'collections'), **environ)
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = tmp_path / 'collections/ansible_collections'
+    folder = folder / 'octavia_v2_checks/upgrade'
+    assert (folder / 'roles/octavia_v2_checks/tasks/main.yml').exists()
+    assert {p.name for p in folder.iterdir()} == {
+        'FILES.json', 'LICENSE', 'MANIFEST.json', 'meta', 'roles'}

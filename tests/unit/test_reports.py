@@ -39,6 +39,7 @@ from octavia_v2_checks.findings import Severity
 from octavia_v2_checks.reports import html
 from octavia_v2_checks.reports import json as json_
 from octavia_v2_checks.reports import junit
+from octavia_v2_checks.reports import nagios
 from octavia_v2_checks.reports import prometheus
 from octavia_v2_checks.reports import text
 from octavia_v2_checks.reports import verdict
@@ -141,8 +142,19 @@ def read_html(document):
     return Page(document).badges
 
 
+def read_nagios(document):
+    first, *lines = document.splitlines()
+    assert re.fullmatch(
+        r'OCTAVIA (OK|WARNING|CRITICAL) - [^|]+ \| failures=\d+ '
+        r'warnings=\d+ waived=\d+ duration=\d+\.\d{3}s', first)
+    assert '|' not in ''.join(lines)
+    return dict(line.split(': ') for line in lines
+                if not line.startswith('- '))
+
+
 READERS = {'table': read_table, 'json': read_json, 'junit': read_junit,
-           'prometheus': read_prometheus, 'html': read_html}
+           'prometheus': read_prometheus, 'html': read_html,
+           'nagios': read_nagios}
 
 #: What a format says for each verdict, and what its exit code is.
 SAID = {
@@ -162,7 +174,7 @@ def expected(form, word, code=2):
     table, case, numbers, badge, _ = (
         SAID[word] if code or word != 'blocked' else NOT_COUNTED)
     return {'table': table, 'json': word, 'junit': case,
-            'prometheus': numbers, 'html': badge}[form]
+            'prometheus': numbers, 'html': badge, 'nagios': word}[form]
 
 
 def test_every_format_is_read_here():
@@ -193,9 +205,12 @@ def test_the_worst_row_is_the_exit_code(case):
         *read_junit(junit.render(report)).values()}) == (code == 2)
     title = re.search('<title>(\\w+)', html.render(report))[1]
     assert title == ('Success', 'Warning', 'Failure')[code]
+    state = nagios.render(report).split()[1]
+    assert state == ('OK', 'WARNING', 'CRITICAL')[code]
 
 
-@pytest.mark.parametrize('form', ['table', 'json', 'junit', 'html'])
+@pytest.mark.parametrize('form', [
+    'table', 'json', 'junit', 'html', 'nagios'])
 def test_a_waived_finding_is_shown_with_its_reason(form):
     document = FORMATS[form](reports.CASES['waived'][0])
     for part in ('config.duplicate-option', 'change 4711', '2027-01-31'):
@@ -215,6 +230,8 @@ def test_what_was_left_out_is_named(form):
         assert ('config',) not in metrics['result']
     elif form == 'html':
         assert Page(document).badges['config'] == 'Left out'
+    elif form == 'nagios':
+        assert read_nagios(document)['config'] == 'skipped'
     assert 'site rules' in document
 
 
