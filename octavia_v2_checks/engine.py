@@ -282,7 +282,7 @@ def waived(findings: Iterable[Finding],
     """Return findings, those that a waiver covers marked with it."""
     def mark(found):
         rule = next((r for r in settings.waivers
-                     if r.covers(found.id, found.host)), None)
+                     if r.covers(found.id, found.host, found.option)), None)
         return dataclasses.replace(
             found, waived=Waiver(settings.redactor(rule.reason),
                                  rule.until)) if rule else found
@@ -298,13 +298,15 @@ def unmatched(check: str, findings: Iterable[Finding],
     return [finding('config.waiver-unmatched',
                     f'The waiver of {rule.id}'
                     + (f' on {rule.host}' if rule.host else '')
+                    + (f' for {rule.option}' if rule.option else '')
                     + ' covers nothing: this run has no such finding.',
                     option=f'{opts.OWN_GROUP}.waivers')
             for rule in settings.waivers
             if rule.area == check and not rule.expired
             # What names no finding at all is reported as such.
             and (rule.id in known or check not in catalogue.CHECKS)
-            and not any(rule.covers(f.id, f.host) for f in found)]
+            and not any(rule.covers(f.id, f.host, f.option)
+                        for f in found)]
 
 
 def _row(result, results, settings):

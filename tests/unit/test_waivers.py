@@ -105,6 +105,39 @@ def test_the_host_of_a_waiver(load, host, covered):
     assert ('config.waiver-unmatched' in ids) is not covered
 
 
+@pytest.mark.parametrize('option, covered', [
+    ('task_flow.engine', True), ('engine', True), ('task_flow', False),
+    ('task_flow.max_workers', False), ('.engine', False)])
+def test_the_option_of_a_waiver(load, option, covered):
+    rows, report = run(
+        load(f'config.invalid-value option={option} until={TODAY} reason=a'),
+        config=lambda s, d: [findings.finding(
+            'config.invalid-value', 'wrong', option='task_flow.engine'),
+            findings.finding('config.invalid-value', 'wrong',
+                             option='task_flow.other')])
+    assert [bool(f.waived) for f in rows['config'].findings][:2] == [
+        covered, False]
+    assert report.severity is Severity.FAILURE
+    texts = [f.message for f in rows['config'].findings[2:]]
+    assert texts == ([] if covered else [
+        f'The waiver of config.invalid-value for {option} covers nothing: '
+        f'this run has no such finding.'])
+
+
+@pytest.mark.parametrize('text', [
+    f'config.a option=b host=c until={TODAY} reason=d',
+    f'config.a option= until={TODAY} reason=d',
+    f'config.a until={TODAY} option=b reason=d'])
+def test_an_option_in_the_wrong_place(text):
+    with pytest.raises(ValueError, match='option=OPTION'):
+        waivers.parse(text)
+
+
+def test_a_waiver_is_written_as_it_is_read():
+    text = f'config.a host=b option=c until={TODAY} reason=d e'
+    assert str(waivers.parse(text)) == text
+
+
 @pytest.mark.parametrize('host', ['fd00::1', '[fd00::1]:6379'])
 def test_an_address_in_brackets(host):
     rule = waivers.parse(f'jobboard.refused host={host} until={TODAY} '
