@@ -99,6 +99,8 @@ class Deadline(Clock):
         self._shared = _Once()
         self._kept = _Once()
         self._at_end: list[Callable[[], None]] = []
+        #: The servers that were contacted, in their order; values are None.
+        self.contacted: dict[str, None] = {}
 
     def shared(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return what all checks of this run share, made by the first.

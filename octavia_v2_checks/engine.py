@@ -61,6 +61,7 @@ class Row(NamedTuple):
     :ivar duration: seconds
     :ivar applies: whether there was anything to look at
     :ivar blocked_by: the finding of another row that kept it from looking
+    :ivar facts: the sentences of the note
     """
 
     id: str
@@ -71,6 +72,7 @@ class Row(NamedTuple):
     duration: float
     applies: bool = True
     blocked_by: Finding | None = None
+    facts: tuple[str, ...] = ()
 
     @property
     def details(self) -> str | None:
@@ -79,6 +81,9 @@ class Row(NamedTuple):
         Both, where another row's finding kept it from looking at the rest.
         """
         texts = [f.as_text() for f in self.findings]
+        if len(texts) > 1:
+            # In the table of octavia-status nothing else tells them apart.
+            texts = [f'{n}. {said}' for n, said in enumerate(texts, 1)]
         if self.note and (self.blocked_by or not texts):
             texts.append(self.note)
         return ' '.join(texts) or None
@@ -95,6 +100,9 @@ class Report:
     :ivar duration: seconds
     :ivar host: the name of this machine
     :ivar resumption: what other hosts must agree with
+    :ivar target_release: the Octavia that is to run, if one was named
+    :ivar config_files: the files that were read, in their order
+    :ivar servers: those that were contacted
     """
 
     rows: tuple[Row, ...]
@@ -105,6 +113,9 @@ class Report:
     duration: float
     host: str = dataclasses.field(default_factory=socket.gethostname)
     resumption: Mapping[str, Any] | None = None
+    target_release: str | None = None
+    config_files: tuple[str, ...] = ()
+    servers: tuple[str, ...] = ()
 
     @property
     def severity(self) -> Severity:
@@ -269,7 +280,12 @@ def run(settings: settings_.Settings, selected: Sequence[Check],
     return Report(rows, tuple(skipped), versions.installed('octavia'),
                   versions.installed('taskflow'), started,
                   time.monotonic() - begin,
-                  resumption=resumption.of(settings))
+                  resumption=resumption.of(settings),
+                  target_release=settings.target_release,
+                  config_files=tuple(settings.redactor(f.path)
+                                     for f in settings.files),
+                  servers=tuple(settings.redactor(s)
+                                for s in deadline.contacted))
 
 
 def prepare(settings: settings_.Settings, deadline: clock.Deadline) -> None:
@@ -342,7 +358,8 @@ def _row(result, results, settings):
                    default=Severity.SUCCESS)
     return Row(result.id, result.title, severity, tuple(said),
                clean(' '.join(notes)) or None, result.duration,
-               result.applies, cause and cleaned(cause, clean))
+               result.applies, cause and cleaned(cause, clean),
+               tuple(clean(note) for note in notes))
 
 
 def _cause(result, results):

@@ -67,7 +67,7 @@ def row(id_, *said, note=None, applies=True, blocked_by=None):
     if blocked_by:
         severity = max(severity, blocked_by.counts)
     return engine.Row(id_, f'Row {id_}', severity, said, note, 0.25, applies,
-                      blocked_by)
+                      blocked_by, (note,) if note else ())
 
 
 def report(*rows, skipped=()):

@@ -475,6 +475,8 @@ class Child:
                 self._die()
             if kind == 'step':
                 self._step = Step(*said)
+                if self._step.doing == 'connect':
+                    self._deadline.contacted[self._step.peer] = None
             elif kind == 'answer':
                 return said[0]
             elif kind == 'raise':

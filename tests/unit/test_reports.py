@@ -152,9 +152,21 @@ def read_nagios(document):
                 if not line.startswith('- '))
 
 
-READERS = {'table': read_table, 'json': read_json, 'junit': read_junit,
-           'prometheus': read_prometheus, 'html': read_html,
-           'nagios': read_nagios}
+def read_text(document):
+    """Return the worst sign of each row of :mod:`tests.reports`."""
+    found = {}
+    for part in document.split('\n\n'):
+        title, *lines = part.splitlines() or ['']
+        if lines and all(line.startswith('  ') for line in lines):
+            signs = {line[2] for line in lines}
+            found[title.removeprefix('Row ')] = next(
+                s for s in '✗!✓– ' if s in signs)  # noqa: RUF001
+    return found
+
+
+READERS = {'text': read_text, 'table': read_table, 'json': read_json,
+           'junit': read_junit, 'prometheus': read_prometheus,
+           'html': read_html, 'nagios': read_nagios}
 
 #: What a format says for each verdict, and what its exit code is.
 SAID = {
@@ -166,6 +178,10 @@ SAID = {
     'not-applicable': ('Success', 'skipped', (0, 0), 'Does not apply', 0),
 }
 
+SIGNS = {'success': '✓', 'warning': '!', 'failure': '✗',
+         'undetermined': '✗', 'blocked': '–',  # noqa: RUF001
+         'not-applicable': '–'}  # noqa: RUF001
+
 #: The same where the finding in the way is waived.
 NOT_COUNTED = ('Success', 'skipped', (0, 0), 'Not checked', 0)
 
@@ -173,12 +189,12 @@ NOT_COUNTED = ('Success', 'skipped', (0, 0), 'Not checked', 0)
 def expected(form, word, code=2):
     table, case, numbers, badge, _ = (
         SAID[word] if code or word != 'blocked' else NOT_COUNTED)
-    return {'table': table, 'json': word, 'junit': case,
+    return {'table': table, 'text': SIGNS[word], 'json': word, 'junit': case,
             'prometheus': numbers, 'html': badge, 'nagios': word}[form]
 
 
 def test_every_format_is_read_here():
-    assert FORMATS.keys() == READERS.keys()
+    assert FORMATS.keys() == READERS.keys() | {'short'}
 
 
 @pytest.mark.parametrize('case', reports.CASES)
@@ -189,6 +205,10 @@ def test_verdict(form, case):
     if form == 'prometheus' and case in ('both', 'waived undetermined'):
         # Whatever else it found, it did not look to the end.
         assert seen['jobboard'] == (expected(form, word, code)[0], 0)
+    elif form == 'text' and case == 'blocked with a warning':
+        assert seen['jobboard'] == '!'
+    elif form == 'text' and case == 'waived undetermined':
+        assert seen['jobboard'] == '–'  # noqa: RUF001
     else:
         assert seen['jobboard'] == expected(form, word, code)
     assert report.exit_code('warning') == code
@@ -258,7 +278,7 @@ def test_the_command(tmp_path, capsys, form, line, args, row, word):
             '--format', form]
     code = cli.main(args)
     seen = READERS[form](capsys.readouterr().out)
-    if form == 'table':
+    if form in ('table', 'text'):
         seen = {row: list(seen.values())[-1 if row == 'migration' else 0]}
     assert code == SAID[word][-1]
     assert seen[row] == expected(form, word)
