@@ -188,8 +188,8 @@ def _closing(report: engine.Report) -> Iterator[str]:
     yield sentence(report)
     if report.to_do:
         worst = report.to_do[0].id
-        yield (f'Read on: octavia-v2-checks explain {worst}, or '
-               f'{PAGES}{worst.replace(".", "-")}')
+        yield f'Read on: octavia-v2-checks explain {worst}'
+        yield f'         {PAGES}{worst.replace(".", "-")}'
 
 
 def sentence(report: engine.Report) -> str:
