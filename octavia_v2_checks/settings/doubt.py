@@ -20,6 +20,7 @@ are shown.
 from collections.abc import Iterable
 from collections.abc import Iterator
 import difflib
+import functools
 import re
 
 from oslo_config import cfg
@@ -52,6 +53,9 @@ _PROVIDERS = ('a10', 'amphora', 'amphorav2', 'f5', 'noop_driver', 'octavia',
               'ovn', 'radware', 'vmwareedge')
 
 _PLAIN = re.compile(r"[A-Za-z ,.'()-]*")
+
+#: More entries than a dictionary can have.
+_ENTRIES = 100
 
 #: Longer words are no slip of anything.
 _LONGEST = 40
@@ -104,9 +108,10 @@ def _is_slip(opt, text):
     return True
 
 
-def _near(word: str, known: Iterable[str]) -> bool:
+@functools.lru_cache(4096)
+def _near(word: str, known: tuple[str, ...]) -> bool:
     return len(word) <= _LONGEST and bool(
-        difflib.get_close_matches(word.lower(), list(known), 1, 0.6))
+        difflib.get_close_matches(word.lower(), known, 1, 0.6))
 
 
 def _names(kind):
@@ -119,24 +124,27 @@ def _names(kind):
 
 
 def _strangers(words, known) -> Iterator[str]:
-    for word in words:
-        if word.strip() not in known and not _near(word.strip(), known):
+    for number, word in enumerate(words):
+        if word.strip() not in known and (
+                number >= _ENTRIES or not _near(word.strip(), known)):
             yield word
 
 
 def _of_providers(text) -> Iterator[str]:
-    for entry in text.split(','):
+    for number, entry in enumerate(text.split(',')):
         name, _, rest = (part.strip() for part in entry.partition(':'))
-        if not _near(name, _PROVIDERS) and not (
+        if (number >= _ENTRIES or not _near(name, _PROVIDERS)) and not (
                 _PLAIN.fullmatch(name) and name.islower()):
             yield from (entry, name, rest)
 
 
 def _of_tls(text, keys) -> Iterator[str]:
-    for entry in text.split(',') if text else ():
+    known = tuple(keys)
+    for number, entry in enumerate(text.split(',') if text else ()):
         key, _, rest = (p.strip() for p in re.sub(
             '[:=]', '\n', entry, count=1).partition('\n'))
-        if key.lower() in _TLS_KEYS or _near(key, keys):
+        if number < _ENTRIES and (
+                key.lower() in _TLS_KEYS or _near(key, known)):
             if 'pas' in key.lower():
                 yield rest
         else:
@@ -152,7 +160,7 @@ def _of_waiver(opt, text) -> Iterator[str]:
         yield text
         return
     id_ = text.partition(' ')[0]
-    known = [e.id for e in catalogue.entries()]
+    known = tuple(e.id for e in catalogue.entries())
     area, _, slug = id_.rpartition('.')
     if area in catalogue.CHECKS and any(_strangers([id_], known)):
         yield slug

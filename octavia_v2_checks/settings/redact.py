@@ -118,15 +118,25 @@ class Redactor:
             return {k: self._clean(v) for k, v in said.items()}
         if isinstance(said, list):
             return [self._clean(v) for v in said]
+        if hasattr(said, '_fields'):
+            return said._make(
+                self._field(name, value)
+                for name, value in zip(said._fields, said, strict=True))
         if isinstance(said, tuple):
-            parts = [self._clean(v) for v in said]
-            make = getattr(said, '_make', tuple)
-            return make(parts)
+            return tuple(self._clean(v) for v in said)
         if dataclasses.is_dataclass(said) and not isinstance(said, type):
             return dataclasses.replace(said, **{
-                f.name: self._clean(getattr(said, f.name))
+                f.name: self._field(f.name, getattr(said, f.name))
                 for f in dataclasses.fields(said)})
         return said
+
+    def _field(self, name, value):
+        if name != 'id':
+            return self._clean(value)
+        # By the area of an id its check is found; it comes from no server
+        # and no configuration.
+        area, dot, slug = value.partition('.')
+        return area + dot + self(slug)
 
 
 _SECRET_NAME = re.compile('pass|secret|token', re.I)
@@ -139,7 +149,7 @@ _SECRET_PARAMETER = re.compile('pass|pwd|secret|token|key', re.I)
 _SECRET_ENTRY = re.compile(
     r'(?<![^\s,:=])[^\s,:=?&]*password\s*[:=]\s*([^,]+)', re.I)
 
-_OPTION_NAME = re.compile('[A-Za-z][A-Za-z_-]*|[a-z][a-z0-9_-]*')
+_OPTION_NAME = re.compile('[A-Za-z][A-Za-z_-]{,59}|[a-z][a-z0-9_-]{,59}')
 
 _USERINFO = re.compile(r'://[^\s]*@')
 

@@ -49,8 +49,9 @@ def of(values: Iterable[Value], files: Iterable[inifile.ConfigFile],
     options = _by_name(schema)
     found: set[str] = set()
     for value in values:
-        for text in (value.raw, value.text, value.value):
-            if isinstance(text, str):
+        for text in {t for t in (value.raw, value.text, value.value)
+                     if isinstance(t, str)}:
+            if text:
                 found |= redact.secrets_in(text, value.secret)
                 found |= _doubtful(options, value.name, text)
         if isinstance(value.value, dict):

@@ -27,8 +27,9 @@ from octavia_v2_checks.settings import inifile
 def idle(view: View) -> Iterator[Finding]:
     """Yield every waiver that has expired or names an unknown finding."""
     known = [e.id for e in catalogue.entries()]
+    places = _places(view)
     for rule in view.settings.waivers:
-        where = _where(view, rule)
+        where = places.get(rule, {'option': f'{opts.OWN_GROUP}.waivers'})
         # Only the author of another check knows its findings.
         if rule.area in catalogue.CHECKS and rule.id not in known:
             near = difflib.get_close_matches(rule.id, known, 1)
@@ -43,16 +44,14 @@ def idle(view: View) -> Iterator[Finding]:
                 f'({rule.reason}). What it covers counts again.', **where)
 
 
-def _where(view, rule):
-    """Return option, file and line of one of several waivers."""
-    for file in reversed(view.settings.files):
-        for assignment in file.assignments:
-            if assignment.key == 'waivers' and inifile.normalise(
-                    assignment.section or '') == opts.OWN_GROUP and (
-                    _parsed(assignment.value) == rule):
-                return {'option': f'{opts.OWN_GROUP}.waivers',
-                        'file': file.path, 'line': assignment.line}
-    return {'option': f'{opts.OWN_GROUP}.waivers'}
+def _places(view):
+    """Return option, file and line of each waiver that stands in a file."""
+    return {_parsed(assignment.value): {
+        'option': f'{opts.OWN_GROUP}.waivers', 'file': file.path,
+        'line': assignment.line}
+        for file in view.settings.files for assignment in file.assignments
+        if assignment.key == 'waivers' and inifile.normalise(
+            assignment.section or '') == opts.OWN_GROUP}
 
 
 def _parsed(text):
