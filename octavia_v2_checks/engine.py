@@ -29,11 +29,11 @@ from typing import NamedTuple
 
 from octavia_v2_checks import catalogue
 from octavia_v2_checks import clock
-from octavia_v2_checks import opts
 from octavia_v2_checks import registry
 from octavia_v2_checks import resumption
 from octavia_v2_checks import settings as settings_
 from octavia_v2_checks import waivers
+from octavia_v2_checks.checks.config import waived as waived_
 from octavia_v2_checks.findings import Blocked
 from octavia_v2_checks.findings import Finding
 from octavia_v2_checks.findings import finding
@@ -310,6 +310,7 @@ def unmatched(check: str, findings: Iterable[Finding],
     if not mine:
         return []
     known = {e.id for e in catalogue.entries()}
+    where = waived_.places(settings)
     rules = _holding(settings)
     used = {rule for f in findings
             for rule in rules.covering(f.id, f.host, f.option)}
@@ -318,7 +319,7 @@ def unmatched(check: str, findings: Iterable[Finding],
                     + (f' on {rule.host}' if rule.host else '')
                     + (f' for {rule.option}' if rule.option else '')
                     + ' covers nothing: this run has no such finding.',
-                    option=f'{opts.OWN_GROUP}.waivers')
+                    **where[rule])
             for rule in mine
             # What names no finding at all is reported as such.
             if (rule.id in known or check not in catalogue.CHECKS)

@@ -29,6 +29,7 @@ from oslo_config import types
 from octavia_v2_checks import catalogue
 from octavia_v2_checks import opts
 from octavia_v2_checks import plugins
+from octavia_v2_checks import waivers
 from octavia_v2_checks.settings import redact
 
 _WORDS = ('true', 'false', 'yes', 'no', 'on', 'off', 'enable', 'enabled',
@@ -159,7 +160,10 @@ def _of_waiver(opt, text) -> Iterator[str]:
     except ValueError:
         yield text
         return
-    id_ = text.partition(' ')[0]
+    rule = waivers.parse(text) if text else None
+    if rule and rule.host and _NOT_IN_HOSTS.search(rule.host):
+        yield rule.host
+    id_ = rule.id if rule else ''
     known = tuple(e.id for e in catalogue.entries())
     area, _, slug = id_.rpartition('.')
     if area in catalogue.CHECKS and any(_strangers([id_], known)):

@@ -143,8 +143,8 @@ def test_an_address_in_brackets(host):
     rule = waivers.parse(f'jobboard.refused host={host} until={TODAY} '
                          f'reason=a')
     rules = waivers.Rules([rule])
-    assert list(rules.covering('jobboard.refused', '[fd00::1]:6379', None)) == [
-        rule]
+    assert list(rules.covering(
+        'jobboard.refused', '[fd00::1]:6379', None)) == [rule]
     assert not list(rules.covering('jobboard.refused', None, None))
 
 
