@@ -114,7 +114,7 @@ class _Run:
         try:
             self._set_up(conf)
         except _Refused as exc:
-            self._break(exc.args[0])
+            self._break(self.settings.redactor(exc.args[0]))
         except Exception as exc:
             self._break(f'The checks could not be set up '
                         f'({type(exc).__name__}). Remedy: run '
@@ -173,7 +173,8 @@ class _Run:
             try:
                 output.write(path, self.formats[form](self.report))
             except arguments.Usage as exc:
-                self.unwritten.append(f'{exc.args[0]}.')
+                self.unwritten.append(
+                    self.settings.redactor(f'{exc.args[0]}.'))
 
 
 class _Row:

@@ -40,7 +40,8 @@ def render(findings: Iterable[Finding], settings: Any) -> str:
     :param settings: the Settings they are about
     """
     findings = list(findings)
-    ids = list(dict.fromkeys(f.id for f in findings))
+    ids = {id_: number for number, id_ in enumerate(
+        dict.fromkeys(f.id for f in findings))}
     base = pathlib.Path.cwd().as_uri().rstrip('/') + '/'
     run = {
         'tool': {'driver': {
@@ -49,10 +50,11 @@ def render(findings: Iterable[Finding], settings: Any) -> str:
             'rules': [_rule(catalogue.entry(id_)) for id_ in ids],
         }},
         'originalUriBaseIds': {_BASE: {'uri': base}},
-        'artifacts': [{'location': _artifact(f.path)}
-                      for f in settings.files],
+        'artifacts': [{'location': _artifact(path)}
+                      for path in settings.redactor.clean(
+                          [f.path for f in settings.files])],
         'columnKind': 'unicodeCodePoints',
-        'results': [_result(f, ids.index(f.id)) for f in findings],
+        'results': [_result(f, ids[f.id]) for f in findings],
     }
     return json.dumps(
         {'$schema': _SCHEMA, 'version': '2.1.0', 'runs': [run]}, indent=2)
