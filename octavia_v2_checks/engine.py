@@ -394,23 +394,8 @@ def _row(result, results, settings):
     severity = max((f.counts for f in [*said, *([cause] if cause else [])]),
                    default=Severity.SUCCESS)
     return Row(result.id, result.title, severity, tuple(said),
-    return settings.redactor.clean(Report(
-        rows, tuple(skipped), versions.installed('octavia'),
-        versions.installed('taskflow'), started, time.monotonic() - begin,
-        resumption=resumption.of(settings),
-        target_release=settings.target_release,
-        config_files=tuple(f.path for f in settings.files),
-        servers=tuple(deadline.contacted)))
-
-
-def prepare(settings: settings_.Settings, deadline: clock.Deadline) -> None:
-    """Fork what a run needs, while there is one thread only."""
-    try:
-        settings.require_jobboard()
-    except (NotApplicable, Blocked):
-        return  # no server will be asked
-    from octavia_v2_checks.backends import isolated
-    isolated.spawner(deadline)
+               ' '.join(notes) or None, result.duration, result.applies,
+               cause, tuple(notes))
 
 
 def _cause(result, results):
