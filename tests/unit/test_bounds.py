@@ -81,7 +81,8 @@ CONFIGURATIONS = {
     'long value': 'jobboard_enabled = ' + 'x' * 2_000_000 + '\n',
     'long name': 'x' * 2_000_000 + ' = 1\n',
     'laughs': '[DEFAULT]\n' + ''.join(
-        f'{a} = ${b}${b}\n' for a, b in itertools.pairwise(LAUGHS)) + f'{LAUGHS[-1]} = \n{HEAD}jobboard_backend_namespace = $log_dir\n',
+        f'{a} = ${b}${b}\n' for a, b in itertools.pairwise(LAUGHS)) + (
+        f'{LAUGHS[-1]} = \n{HEAD}jobboard_backend_namespace = $log_dir\n'),
 }
 
 

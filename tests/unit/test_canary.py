@@ -127,28 +127,39 @@ def assert_silent(said, canary):
         assert leaks(text, canary) == [], form
 
 
-@pytest.mark.parametrize('canary', CANARIES.values(), ids=CANARIES)
-@pytest.mark.parametrize('encoded', [0, 1], ids=['raw', 'encoded'])
-class TestACopyOfThePassword:
-    """Wherever it stands, it is not shown."""
+ALL = [pytest.mark.parametrize('canary', CANARIES.values(), ids=CANARIES),
+       pytest.mark.parametrize('encoded', [0, 1], ids=['raw', 'encoded'])]
 
-    @pytest.mark.parametrize('group, name', OPTIONS)
-    def test_option(self, say, canary, encoded, group, name):
-        copy = written(canary)[encoded]
-        assert_silent(say(configuration(
-            f'[{group}]\n{name} = {copy}\n', password=canary)), canary)
 
-    @pytest.mark.parametrize('form', WAIVERS)
-    def test_waiver(self, say, canary, encoded, form):
-        rule = WAIVERS[form].format(written(canary)[encoded], until=UNTIL)
-        assert_silent(say(configuration(
-            own=f'waivers = {rule}', password=canary)), canary)
+def everywhere(function):
+    """Run a test with each canary, plain and encoded."""
+    for mark in ALL:
+        function = mark(function)
+    return function
 
-    @pytest.mark.parametrize('place', PLACES)
-    def test_elsewhere(self, say, canary, encoded, place):
-        copy = written(canary)[encoded]
-        assert_silent(say(configuration(
-            PLACES[place].replace('{}', copy), password=canary)), canary)
+
+@everywhere
+@pytest.mark.parametrize('group, name', OPTIONS)
+def test_option(say, canary, encoded, group, name):
+    copy = written(canary)[encoded]
+    assert_silent(say(configuration(
+        f'[{group}]\n{name} = {copy}\n', password=canary)), canary)
+
+
+@everywhere
+@pytest.mark.parametrize('form', WAIVERS)
+def test_waiver(say, canary, encoded, form):
+    rule = WAIVERS[form].format(written(canary)[encoded], until=UNTIL)
+    assert_silent(say(configuration(
+        own=f'waivers = {rule}', password=canary)), canary)
+
+
+@everywhere
+@pytest.mark.parametrize('place', PLACES)
+def test_elsewhere(say, canary, encoded, place):
+    copy = written(canary)[encoded]
+    assert_silent(say(configuration(
+        PLACES[place].replace('{}', copy), password=canary)), canary)
 
 
 @pytest.mark.parametrize('canary', CANARIES.values(), ids=CANARIES)
@@ -211,6 +222,23 @@ def test_in_the_stock_command(tmp_path, monkeypatch, line):
         text = f'{row.details}{run.unwritten}'
     assert len(text) > 40
     assert leaks(text, canary) == []
+
+
+ESCAPES = '\x1b]0;t\x07\x1b[2J\u202e\x9b31m\rx\ny'
+
+
+@pytest.mark.parametrize('command', [
+    [f'--{ESCAPES}'], [ESCAPES], ['explain', ESCAPES],
+    ['upgrade', 'check', '--only', ESCAPES],
+    ['upgrade', 'check', '--format', ESCAPES],
+    ['upgrade', 'check', '--target-release', ESCAPES],
+    ['validate', f'/nowhere/{ESCAPES}'],
+    ['sample', '--backend', 'none', '--set', f'{ESCAPES}=1']])
+def test_usage_errors_are_one_line(capsys, command):
+    assert cli.main(command) == 64
+    printed = capsys.readouterr()
+    assert printed.out == ''
+    assert printed.err.endswith('\n') and printed.err[:-1].isprintable()
 
 
 def test_the_leaks_are_seen():
