@@ -53,7 +53,7 @@ def run(settings: settings_.Settings, selected: Sequence[registry.Check],
                 report, duration=time.monotonic() - begin)
         time.sleep(min(PAUSE, left))
         again = engine.run(settings, failing, deadline.renewed(),
-                           observer=observer)
+                           observer=observer, beside=report.rows)
         fresh = {row.id: row for row in again.rows}
         report = dataclasses.replace(report, rows=tuple(
             fresh.get(row.id, row) for row in report.rows))
