@@ -17,6 +17,8 @@ from collections.abc import Iterable
 import difflib
 from typing import NoReturn
 
+from octavia_v2_checks import opts
+
 
 class Usage(Exception):
     """What was typed cannot be done; the text says what to type instead."""
@@ -42,15 +44,23 @@ class ConfigAction(argparse.Action):
 
 
 def seconds(text: str) -> float:
-    """Return the number of seconds, more than 0, that an argument gives."""
+    """Return the number of seconds that an argument gives.
+
+    The bounds are those of the options: a second and a day.
+    """
     try:
-        value = float(text)
+        return opts.Duration()(text)
     except ValueError:
-        value = 0.0
-    if not 0 < value < float('inf'):
         raise argparse.ArgumentTypeError(
-            f'{text!r} is not a number of seconds above 0')
-    return value
+            f'{text!r} is not a number of seconds from '
+            f'{opts.SHORTEST:g} to {opts.LONGEST:g}') from None
+
+
+def path(text: str) -> str:
+    """Return the path of a file to write, which must not be empty."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError('the name of the file is empty')
+    return text
 
 
 def ids(text: str) -> list[str]:

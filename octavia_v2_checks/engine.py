@@ -95,6 +95,7 @@ class Report:
     :ivar duration: seconds
     :ivar host: the name of this machine
     :ivar resumption: what other hosts must agree with
+    :ivar interrupted: whether Ctrl-C ended it before all checks had ended
     """
 
     rows: tuple[Row, ...]
@@ -105,6 +106,7 @@ class Report:
     duration: float
     host: str = dataclasses.field(default_factory=socket.gethostname)
     resumption: Mapping[str, Any] | None = None
+    interrupted: bool = False
 
     @property
     def severity(self) -> Severity:
@@ -205,7 +207,12 @@ class _Run:
             'Find out what is slow, or allow more time with --deadline or '
             '[octavia_v2_checks] deadline.')
 
-    def snapshot(self) -> 'Result':
+    def _stopped(self):
+        return undetermined(
+            self.check.id, 'The run was interrupted before this check had a '
+            'result.', 'Run it again, and let it end.')
+
+    def snapshot(self, interrupted: bool = False) -> 'Result':
         """Return the result as it stands, late or not.
 
         Without secrets, and with the operator's waivers on the findings.
@@ -213,7 +220,7 @@ class _Run:
         ended = self.ended.is_set()
         said = list(self.findings)
         if not ended:
-            said.append(self._late())
+            said.append(self._stopped() if interrupted else self._late())
         clean = self.settings.redactor
         said = waived((cleaned(f, clean) for f in said), self.settings)
         blocked = self.blocked if ended else None
@@ -253,6 +260,8 @@ def run(settings: settings_.Settings, selected: Sequence[Check],
         observer: Observer = unobserved) -> Report:
     """Run checks and report, by the deadline at the latest.
 
+    Ctrl-C ends it at once; the report then has what had ended by then.
+
     :param selected: the checks to run
     :param skipped: ids of those left out, for the report
     :param observer: told what becomes of each check
@@ -260,15 +269,20 @@ def run(settings: settings_.Settings, selected: Sequence[Check],
     started = datetime.datetime.now(datetime.timezone.utc)
     begin = time.monotonic()
     runs = [_Run(check, settings, deadline, observer) for check in selected]
-    for one in runs:
-        one.ended.wait(deadline.left())
-    results = {r.check.id: r.snapshot() for r in runs}
+    interrupted = False
+    try:
+        for one in runs:
+            one.ended.wait(deadline.left())
+    except KeyboardInterrupt:
+        interrupted = True
+    results = {r.check.id: r.snapshot(interrupted) for r in runs}
     rows = tuple(_row(r, results, settings.redactor)
                  for r in results.values())
     return Report(rows, tuple(skipped), versions.installed('octavia'),
                   versions.installed('taskflow'), started,
                   time.monotonic() - begin,
-                  resumption=resumption.of(settings))
+                  resumption=resumption.of(settings),
+                  interrupted=interrupted)
 
 
 def cleaned(finding: Finding, clean: redact.Redactor) -> Finding:
