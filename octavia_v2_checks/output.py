@@ -104,7 +104,8 @@ def write(path: str, text: str, private: bool = False) -> None:
     A link is followed, and a regular file keeps its owner and mode. What is
     no regular file (a device, a pipe) is written through.
 
-    :param private: whether only its owner may read a file that is new
+    :param private: whether only its owner may read it, where it is new or
+        everybody might read it before
     :raises Unwritten: if it cannot be written there
     """
     data = encoded(text.rstrip('\n') + '\n')
@@ -224,7 +225,8 @@ def _make_alike(handle, old, private):
         new = os.fstat(handle)
         if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
             os.fchown(handle, old.st_uid, old.st_gid)
-        os.fchmod(handle, stat.S_IMODE(old.st_mode))
+        mode = stat.S_IMODE(old.st_mode)
+        os.fchmod(handle, 0o600 if private and mode & stat.S_IROTH else mode)
     except PermissionError:
         return False
     return True

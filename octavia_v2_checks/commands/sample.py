@@ -35,9 +35,9 @@ def add(commands):
         help='add, as comments, what to run on the servers: databases, '
              'accounts, rights')
     sample.add_argument('--output', metavar='FILE', type=arguments.path,
-                        help='write to FILE; only you may read it, unless '
-                             'it is there already: then it keeps its owner '
-                             'and mode')
+                        help='write to FILE, which only you may read; one '
+                             'that was there, and that not everybody could '
+                             'read, keeps its owner and mode')
     sample.set_defaults(run=run)
 
 
