@@ -15,6 +15,7 @@
 import argparse
 from collections.abc import Iterable
 import difflib
+import sys
 from typing import NoReturn
 
 from octavia_v2_checks import opts
@@ -33,6 +34,12 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise Usage(f'{message} (see {self.prog} --help)')
+
+    def _print_message(self, message, file=None):
+        # That of argparse keeps silent where stdout cannot be written.
+        stream = file or sys.stdout
+        stream.write(message)
+        stream.flush()
 
 
 class ConfigAction(argparse.Action):

@@ -96,9 +96,7 @@ def main(argv: list[str] | None = None) -> int:
 def _outcome(argv):
     """Run the command, and return its exit code and a line for stderr."""
     try:
-        code = _main(argv)
-        output.flush()
-        return code, None
+        return _main(argv), None
     except arguments.Usage as exc:
         return EXIT_USAGE, exc.args[0]
     except (arguments.Broken, output.Unwritten) as exc:
@@ -117,12 +115,14 @@ def _outcome(argv):
 def _main(argv: list[str]) -> int:
     whole = parser()
     try:
-        args = whole.parse_args(argv)
+        with output.printing():
+            args = whole.parse_args(argv)
     except SystemExit:
         return 0  # after --help
     if args.version:
         from octavia_v2_checks.upstream import versions
-        print(f'octavia-v2-checks {versions.installed("octavia-v2-checks")}')
+        output.show(
+            f'octavia-v2-checks {versions.installed("octavia-v2-checks")}')
         return 0
     if not args.command:
         whole.error('no command given')

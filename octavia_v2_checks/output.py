@@ -15,6 +15,7 @@
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
+import contextlib
 import errno
 import logging
 import os
@@ -166,9 +167,7 @@ def _through(target, data):
     def put():
         with open(target, 'wb', buffering=0,
                   closefd=isinstance(target, str)) as stream:
-            left = memoryview(data)
-            while left:
-                left = left[stream.write(left):]
+            _put(stream, data)
 
     clock.bounded(put, clock.Clock(SECONDS))
 
@@ -241,29 +240,34 @@ def show(text: str, form: str = 'text') -> None:
     :raises Unwritten: if stdout cannot be written
     """
     text = text.rstrip('\n') + '\n'
-    binary = getattr(sys.stdout, 'buffer', None)
-
-    def put():
-        if form not in ('table', 'text') and binary is not None:
-            sys.stdout.flush()
-            binary.write(encoded(text))
-        elif form == 'table' and sys.stdout.isatty():
+    with printing():
+        if form == 'table' and sys.stdout.isatty():
             _coloured(text)
+        elif hasattr(sys.stdout, 'buffer'):
+            sys.stdout.flush()
+            _put(sys.stdout.buffer, text.encode(
+                sys.stdout.encoding if form in ('table', 'text') else 'utf-8',
+                'backslashreplace'))
         else:
             print(text, end='')
 
-    flush(put)
+
+def _put(stream, data):
+    """Write all; an unbuffered stream may take a part of it only."""
+    left = memoryview(data)
+    while left:
+        left = left[stream.write(left) or 0:]
 
 
-def flush(put: Callable[[], object] = lambda: None) -> None:
-    """Write all that stdout still holds.
+@contextlib.contextmanager
+def printing():
+    """Write on stdout what is printed within, and say if that fails.
 
-    :param put: writes more into it before
     :raises Gone: if the reader has ended
     :raises Unwritten: if stdout cannot be written
     """
     try:
-        put()
+        yield
         sys.stdout.flush()
     except BrokenPipeError:
         raise Gone from None
