@@ -23,9 +23,10 @@ ENTRIES = [
         '"name = value" from the first column, continuation lines indented.'),
     Entry(
         'config.encoding', 'FAILURE',
-        'A configuration file is not plain UTF-8.',
+        'A configuration file or variable is not plain UTF-8.',
         'oslo.config reads UTF-8 without a byte order mark. Every Octavia '
-        'service that reads the file stops at its start.',
+        'service that reads the file stops at its start; what stands in a '
+        'variable cannot be sent to a server.',
         'Save the file as UTF-8 without a byte order mark.'),
     Entry(
         'config.unknown-option', 'FAILURE',

@@ -33,6 +33,7 @@ from octavia_v2_checks import waivers
 from octavia_v2_checks.settings import files as files_
 from octavia_v2_checks.settings import inifile
 from octavia_v2_checks.settings import parsed as parsed_
+from octavia_v2_checks.settings import problems
 from octavia_v2_checks.settings import providers
 from octavia_v2_checks.settings import reader as reader_
 from octavia_v2_checks.settings import redact
@@ -88,14 +89,16 @@ class Settings:
         """
         if self.unreadable:
             raise findings.Blocked(
-                'config', 'the configuration does not parse')
+                'the configuration does not parse',
+                cause=next(problems.finding_of(f, p) for f in self.files
+                           for p in f.problems))
         if self.unknown:
-            raise findings.Blocked(
-                'config', 'the configuration is not known')
+            raise findings.Blocked('the configuration is not known',
+                                   cause=self.unknown)
         value = self.values[group, name]
         if value.error:
-            raise findings.Blocked(
-                'config', f'[{group}] {name} has no valid value')
+            raise findings.Blocked(f'[{group}] {name} has no valid value',
+                                   option=value.option)
         return value.value
 
     def own(self, name: str) -> Any:
@@ -141,7 +144,8 @@ class Settings:
             return True
         if not enabled or providers.unknown(enabled):
             raise findings.Blocked(
-                'config', 'which providers Octavia serves is not known')
+                'which providers Octavia serves is not known',
+                option='api_settings.enabled_provider_drivers')
         return False
 
     def require_jobboard(self) -> None:

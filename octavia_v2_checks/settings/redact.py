@@ -22,6 +22,9 @@ from urllib import parse
 
 MASK = '***'
 
+#: What is not UTF-8 in the environment is bytes again where it is encoded.
+_BYTES = 'surrogateescape'
+
 #: Shorter secrets are found in ordinary words; masking those would make a
 #: message useless and, by the gaps, tell the secret.
 SHORTEST = 4
@@ -43,8 +46,9 @@ class Redactor:
             if len(secret) >= SHORTEST and secret not in public:
                 forms |= {secret, repr(secret)[1:-1], ' '.join(secret.split()),
                           secret.replace('$', '$$'),
-                          parse.quote(secret), parse.quote(secret, safe=''),
-                          parse.quote_plus(secret)}
+                          parse.quote(secret, errors=_BYTES),
+                          parse.quote(secret, safe='', errors=_BYTES),
+                          parse.quote_plus(secret, errors=_BYTES)}
         self._forms = sorted(forms, key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
