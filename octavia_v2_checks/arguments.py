@@ -14,19 +14,39 @@
 
 import argparse
 from collections.abc import Iterable
+from collections.abc import Iterator
+import contextlib
 import difflib
 import sys
+from typing import Any
 from typing import NoReturn
 
 from octavia_v2_checks import opts
+from octavia_v2_checks.reports import text as text_
 
 
-class Usage(Exception):
+class Stop(Exception):
+    """Why the command ends: one line, which cannot harm a terminal."""
+
+    def __init__(self, said: str):
+        super().__init__(text_.line(said))
+
+
+class Usage(Stop):
     """What was typed cannot be done; the text says what to type instead."""
 
 
-class Broken(Exception):
+class Broken(Stop):
     """The run cannot go on; the text says why."""
+
+
+@contextlib.contextmanager
+def secret_free(settings: Any) -> Iterator[None]:
+    """Take the secrets of a configuration out of what ends the command."""
+    try:
+        yield
+    except Stop as exc:
+        raise type(exc)(settings.redactor(exc.args[0])) from None
 
 
 class Parser(argparse.ArgumentParser):

@@ -12,18 +12,28 @@
 
 """Reports of several hosts: do they agree on what resumption needs?"""
 
+import collections
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import json
+import os
 import re
 from typing import Any
 from typing import NamedTuple
 
 from octavia_v2_checks.findings import Severity
+from octavia_v2_checks.reports import text
+from octavia_v2_checks.settings import redact
 
 SCHEMA_VERSION = 1
+
+#: Characters of a value that are shown.
+_WIDEST = 1000
+
+#: Bytes of the largest report; a real one has a few thousand.
+LARGEST = 16 << 20
 
 
 class Unusable(Exception):
@@ -143,20 +153,41 @@ def read(paths: Sequence[str]) -> list[HostReport]:
         raise Unusable('name at least two reports, of different hosts')
     documents = [_document(path) for path in paths]
     hosts = [document['host'] for document in documents]
+    many = collections.Counter(hosts)
     return [HostReport(
-        host if hosts.count(host) == 1 else f'{host} ({path})', host,
-        document['resumption'] | {name: document.get(name)
-                                  for name in ('octavia', 'taskflow')})
+        host if many[host] == 1 else f'{host} ({path})', host,
+        _values(path, document))
         for path, host, document in zip(paths, hosts, documents, strict=True)]
+
+
+def _values(path, document):
+    """Return what must agree, and see that it can be compared."""
+    given = document['resumption'] | {name: document.get(name)
+                                      for name in ('octavia', 'taskflow')}
+    values = {name: given.get(name) for name in _RULES}
+    for name, value in values.items():
+        parts = value if isinstance(value, list) else [value]
+        kinds = str if isinstance(value, list) else (
+            str, int, float, type(None))
+        if not all(isinstance(part, kinds) for part in parts):
+            raise Unusable(f'{path}: "{name}" is no text, number or list of '
+                           f'texts. Write it with octavia-v2-checks upgrade '
+                           f'check --json')
+    return values
 
 
 def _document(path):
     try:
-        with open(path, encoding='utf-8') as stream:
-            document = json.load(stream)
+        with open(path, 'rb') as stream:
+            data = stream.read(LARGEST + 1)
+        if len(data) > LARGEST:
+            raise Unusable(f'{path}: more than {LARGEST >> 20} MiB, which no '
+                           f'report has')
+        document = json.loads(data.decode())
     except OSError as exc:
-        raise Unusable(f'{path}: {exc.strerror}') from None
-    except ValueError:
+        raise Unusable(f'{path}: {os.strerror(exc.errno or 0)}') from None
+    # The last is what Python says of ten thousand brackets.
+    except (ValueError, RecursionError):
         raise Unusable(f'{path}: no JSON. Write it with octavia-v2-checks '
                        f'upgrade check --json') from None
     if not isinstance(document, dict) or document.get(
@@ -222,8 +253,9 @@ def _grouped(given):
         shown = ('unknown' if value is None else ', '.join(value)
                  if isinstance(value, list) else str(value))
         groups.setdefault(shown, []).append(name)
-    return tuple(sorted(((value, tuple(names))
-                         for value, names in groups.items()),
+    # The values come from files that anybody may have written.
+    return tuple(sorted(((redact.without_credentials(value[:_WIDEST]),
+                          tuple(names)) for value, names in groups.items()),
                         key=lambda group: -len(group[1])))
 
 
@@ -242,7 +274,7 @@ def render(form: str, reports: Sequence[HostReport],
     for difference in found:
         lines += [f'{difference.what}: {difference.severity.name.lower()}: '
                   f'{difference.message}']
-        lines += [f'    {value}: {", ".join(hosts)}'
+        lines += [text.line(f'    {value}: {", ".join(hosts)}')
                   for value, hosts in difference.values]
         lines += [f'    Remedy: {difference.remedy}', '']
     return '\n'.join(lines).rstrip('\n')

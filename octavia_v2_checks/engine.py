@@ -12,6 +12,7 @@
 
 """Runs the checks side by side, under one deadline, fail-closed."""
 
+import collections
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
@@ -28,10 +29,11 @@ from typing import NamedTuple
 
 from octavia_v2_checks import catalogue
 from octavia_v2_checks import clock
-from octavia_v2_checks import opts
 from octavia_v2_checks import registry
 from octavia_v2_checks import resumption
 from octavia_v2_checks import settings as settings_
+from octavia_v2_checks import waivers
+from octavia_v2_checks.checks.config import waived as waived_
 from octavia_v2_checks.findings import Blocked
 from octavia_v2_checks.findings import Finding
 from octavia_v2_checks.findings import finding
@@ -39,10 +41,12 @@ from octavia_v2_checks.findings import NotApplicable
 from octavia_v2_checks.findings import Severity
 from octavia_v2_checks.findings import Waiver
 from octavia_v2_checks.registry import Check
-from octavia_v2_checks.settings import redact
 from octavia_v2_checks.upstream import versions
 
 LOG = logging.getLogger(__name__)
+
+#: How many findings of one kind a report lists.
+LISTED = 50
 
 #: Told what becomes of each check: ``None`` when it begins, its severity when
 #: it has ended. Called in the check's thread.
@@ -275,52 +279,88 @@ def run(settings: settings_.Settings, selected: Sequence[Check],
         interrupted = True
     results = {r.check.id: r.snapshot(interrupted) for r in runs}
     rows = tuple(_row(r, results, settings) for r in results.values())
-    return Report(rows, tuple(skipped), versions.installed('octavia'),
-                  versions.installed('taskflow'), started,
-                  time.monotonic() - begin,
-                  resumption=resumption.of(settings),
-                  interrupted=interrupted)
+    return settings.redactor.clean(Report(
+        rows, tuple(skipped), versions.installed('octavia'),
+        versions.installed('taskflow'), started, time.monotonic() - begin,
+        resumption=resumption.of(settings), interrupted=interrupted))
 
 
-def cleaned(finding: Finding, clean: redact.Redactor) -> Finding:
-    """Return a finding without secrets, wherever its texts came from."""
-    return dataclasses.replace(
-        finding, message=clean(finding.message),
-        remedy=clean(finding.remedy) if finding.remedy else finding.remedy,
-        option=clean(finding.option) if finding.option else finding.option,
-        host=clean(finding.host) if finding.host else finding.host)
+def judged(area: str, findings: Iterable[Finding],
+           settings: settings_.Settings) -> list[Finding]:
+    """Return the findings of a check as a report has them.
+
+    :param area: id of the check
+    :param findings: as it yields them, all that there are
+    :returns: with the waivers that cover some and a warning for those that
+        cover none, not too many, and without secrets
+    """
+    said = waived(findings, settings)
+    said += unmatched(area, said, settings)
+    return settings.redactor.clean(listed(said))
 
 
 def waived(findings: Iterable[Finding],
            settings: settings_.Settings) -> list[Finding]:
     """Return findings, those that a waiver covers marked with it."""
+    rules = _holding(settings)
+
     def mark(found):
-        rule = next((r for r in settings.waivers
-                     if r.covers(found.id, found.host, found.option)), None)
+        rule = next(rules.covering(found.id, found.host, found.option), None)
         return dataclasses.replace(
-            found, waived=Waiver(settings.redactor(rule.reason),
-                                 rule.until)) if rule else found
+            found, waived=Waiver(rule.reason, rule.until)) if rule else found
 
     return [mark(f) for f in findings]
+
+
+def _holding(settings):
+    return waivers.Rules(r for r in settings.waivers if not r.expired)
 
 
 def unmatched(check: str, findings: Iterable[Finding],
               settings: settings_.Settings) -> list[Finding]:
     """Return a finding for each waiver that covers nothing of a check."""
-    found = list(findings)
-    known = {e.id for e in catalogue.entries()} if settings.waivers else ()
+    mine = [rule for rule in settings.waivers if rule.area == check]
+    if not mine:
+        return []
+    known = {e.id for e in catalogue.entries()}
+    where = waived_.places(settings)
+    rules = _holding(settings)
+    used = {rule for f in findings
+            for rule in rules.covering(f.id, f.host, f.option)}
     return [finding('config.waiver-unmatched',
                     f'The waiver of {rule.id}'
                     + (f' on {rule.host}' if rule.host else '')
                     + (f' for {rule.option}' if rule.option else '')
                     + ' covers nothing: this run has no such finding.',
-                    option=f'{opts.OWN_GROUP}.waivers')
-            for rule in settings.waivers
-            if rule.area == check and not rule.expired
+                    **where[rule])
+            for rule in mine
             # What names no finding at all is reported as such.
-            and (rule.id in known or check not in catalogue.CHECKS)
-            and not any(rule.covers(f.id, f.host, f.option)
-                        for f in found)]
+            if (rule.id in known or check not in catalogue.CHECKS)
+            and rule not in used and not rule.expired]
+
+
+def listed(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings, of one kind not more than a person can read.
+
+    The rest is counted, in one more of that kind.
+    """
+    seen: collections.Counter[tuple] = collections.Counter()
+    first: dict[tuple, Finding] = {}
+    shown: list[Finding] = []
+    for said in findings:
+        kind = said.id, said.severity, bool(said.waived)
+        seen[kind] += said.many
+        first.setdefault(kind, said)
+        if seen[kind] <= LISTED:
+            shown.append(said)
+    return shown + [
+        dataclasses.replace(
+            first[kind], many=count - LISTED, option=None, file=None,
+            line=None, host=None,
+            message=f'There are {count - LISTED} more of this kind, which '
+                    f'are not listed.',
+            remedy='Correct those that are listed, and run it again.')
+        for kind, count in seen.items() if count > LISTED]
 
 
 def _row(result, results, settings):
@@ -335,14 +375,12 @@ def _row(result, results, settings):
             notes = [f'Not checked: {reason} ({cause.id}{also}).']
         else:
             said = waived([_unseen(result, settings)], settings) + said
-    clean = settings.redactor
-    said = [cleaned(f, clean)
-            for f in sorted(said, key=lambda f: -f.severity)]
+    said = sorted(listed(said), key=lambda f: -f.severity)
     severity = max((f.counts for f in [*said, *([cause] if cause else [])]),
                    default=Severity.SUCCESS)
     return Row(result.id, result.title, severity, tuple(said),
-               clean(' '.join(notes)) or None, result.duration,
-               result.applies, cause and cleaned(cause, clean))
+               ' '.join(notes) or None, result.duration, result.applies,
+               cause)
 
 
 def _cause(result, results):

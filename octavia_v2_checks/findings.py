@@ -56,6 +56,7 @@ class Finding:
     :ivar line: line in that file, counted from 1
     :ivar host: ``host:port`` of the server it is about
     :ivar waived: set if the operator has decided that it does not count
+    :ivar many: how many findings it stands for
     """
 
     id: str
@@ -67,6 +68,7 @@ class Finding:
     line: int | None = None
     host: str | None = None
     waived: Waiver | None = None
+    many: int = 1
 
     @property
     def counts(self) -> Severity:
@@ -80,6 +82,7 @@ class Finding:
         """
         shown = dataclasses.asdict(self) | {
             'severity': self.severity.name.lower()}
+        del shown['many']
         if self.waived:
             shown['waived'] = {'reason': self.waived.reason,
                                'until': self.waived.until.isoformat()}

@@ -94,13 +94,15 @@ class _Run:
 
     def __init__(self, conf):
         self.report: Any = None
+        self.settings: Any = None
         self.broken = None
         self.keep_stock = False
         self.unwritten = []
         try:
             self._set_up(conf)
         except _Refused as exc:
-            self._break(exc.args[0])
+            clean = self.settings.redactor if self.settings else str
+            self._break(clean(exc.args[0]))
         except Exception as exc:
             self._break(f'The checks could not be set up '
                         f'({type(exc).__name__}). Remedy: run '
@@ -157,8 +159,9 @@ class _Run:
             self.settings, self.selected,
             clock.Deadline(own('deadline'), own('probe_timeout')),
             self.skipped, own('wait'), streams.tell)
-        self.unwritten = output.leave(
-            self.report, self.settings.report_files, self.formats)
+        self.unwritten = [
+            self.settings.redactor(said) for said in output.leave(
+                self.report, self.settings.report_files, self.formats)]
 
 
 def _settings(conf):

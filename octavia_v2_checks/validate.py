@@ -35,11 +35,11 @@ def run(settings: settings_.Settings, target_release: str | None
         None
     :raises settings.UsageError: for a release that is none
     """
-    found = engine.waived(
-        (engine.cleaned(f, settings.redactor) for f in
-         config.check(settings, target_release=target_release)), settings)
-    return sorted(found + engine.unmatched('config', found, settings),
-                  key=lambda f: (-f.severity, f.file or '', f.line or 0))
+    found = engine.judged(
+        'config', config.check(settings, target_release=target_release),
+        settings)
+    return sorted(found, key=lambda f: (-f.severity, f.many > 1,
+                                        f.file or '', f.line or 0))
 
 
 def exit_code(findings: Iterable[Finding]) -> int:
@@ -79,7 +79,8 @@ def _table(findings, settings):
             # Not wrapped: a command in two lines cannot be copied.
             lines.append(f'    Remedy: {finding.remedy}')
         lines.append('')
-    count = {s: sum(f.counts is s for f in findings) for s in Severity}
+    count = {s: sum(f.many for f in findings if f.counts is s)
+             for s in Severity}
     if not findings:
         return f'{len(settings.files)} file(s) read, nothing to say.'
     return text.printable('\n'.join([

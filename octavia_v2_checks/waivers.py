@@ -16,6 +16,8 @@ They are written ``ID [host=H] [option=O] until=YYYY-MM-DD reason=…``, one in
 each line ``waivers`` of ``[octavia_v2_checks]``.
 """
 
+from collections.abc import Iterable
+from collections.abc import Iterator
 import datetime
 import re
 from typing import NamedTuple
@@ -60,22 +62,30 @@ class Rule(NamedTuple):
         """Whether its last day is over."""
         return datetime.datetime.now(datetime.timezone.utc).date() > self.until
 
-    def covers(self, id_: str, host: str | None,
-               option: str | None = None) -> bool:
-        """Return whether it is about a finding.
+
+class Rules:
+    """All waivers, found by what they are about.
+
+    :param rules: those that hold; of two about the same, the first counts
+    """
+
+    def __init__(self, rules: Iterable[Rule]):
+        self._rules: dict[tuple[str, str | None, str | None], Rule] = {}
+        for rule in rules:
+            self._rules.setdefault((rule.id, rule.host, rule.option), rule)
+
+    def covering(self, id_: str, host: str | None, option: str | None
+                 ) -> Iterator[Rule]:
+        """Yield the waivers that are about a finding.
 
         :param id_: of the finding; so are the next
         """
-        if self.id != id_ or self.expired:
-            return False
-        if self.option is not None and (
-                option is None or self.option not in (
-                    option, option.partition('.')[2])):
-            return False
-        if self.host is None:
-            return True
-        return host is not None and self.host in (
-            host, re.sub(r':\d+$', '', host).strip('[]'))
+        hosts = [None, *([host, re.sub(r':\d+$', '', host).strip('[]')]
+                         if host else [])]
+        options = [None, *([option, option.partition('.')[2]]
+                           if option else [])]
+        keys = dict.fromkeys((id_, h, o) for h in hosts for o in options)
+        yield from (self._rules[key] for key in keys if key in self._rules)
 
 
 def parse(text: str) -> Rule:

@@ -77,13 +77,18 @@ def _select(checks, only, skip, offline):
 
 def run(args) -> int:
     """Run the command, and return its exit code."""
+    begin = time.monotonic()
+    settings = arguments.load(args.config + args.more_config, args.deadline)
+    with arguments.secret_free(settings):
+        return _run(args, settings, begin)
+
+
+def _run(args, settings, begin):
     from octavia_v2_checks import clock
     from octavia_v2_checks import output
     from octavia_v2_checks import progress
     from octavia_v2_checks import registry
     from octavia_v2_checks import waiting
-    begin = time.monotonic()
-    settings = arguments.load(args.config + args.more_config, args.deadline)
     own = settings.own
     name = args.format or 'table'
     formats = output.formats(

@@ -92,13 +92,15 @@ def _badge(kind: str, sign: str, word: str) -> str:
 
 
 def _header(report: engine.Report, found: list[Anchored]) -> str:
-    waived = sum(f.waived is not None for _, f in found)
+    waived = sum(f.many for _, f in found if f.waived)
     headline = _HEADLINES[report.severity]
     if waived and report.severity is Severity.SUCCESS:
         headline = 'Success: what was found is waived'
     counts = [
-        (sum(f.counts is Severity.FAILURE for _, f in found), 'failure'),
-        (sum(f.counts is Severity.WARNING for _, f in found), 'warning'),
+        (sum(f.many for _, f in found if f.counts is Severity.FAILURE),
+         'failure'),
+        (sum(f.many for _, f in found if f.counts is Severity.WARNING),
+         'warning'),
         (waived, 'waived finding')]
     counts = [c for c in counts if c[0]] + [(len(report.rows), 'check')]
     told = ', '.join(f'{n} {word}{"s" * (n != 1)}' for n, word in counts)
@@ -113,17 +115,14 @@ def _to_do(report: engine.Report, found: list[Anchored]) -> str:
     todo = report.to_do
     if not todo:
         return ''
+    anchors = {id(one): anchor for anchor, one in found}
     items = ''.join(
-        f'<li><a href="#{_anchor(one, found)}"><code>{_escape(one.id)}</code>'
+        f'<li><a href="#{anchors[id(one)]}"><code>{_escape(one.id)}</code>'
         f'</a> ({one.severity.name.lower()})<br>{_escape(one.message)}</li>\n'
         for one in todo)
     title = ('What to do first' if todo[0].severity is Severity.FAILURE
              else 'Worth a look')
     return f'<section>\n<h2>{title}</h2>\n<ol>\n{items}</ol>\n</section>'
-
-
-def _anchor(finding: Finding, found: list[Anchored]) -> str:
-    return next(anchor for anchor, one in found if one is finding)
 
 
 def _row(row: engine.Row, findings: list[Anchored]) -> str:

@@ -70,7 +70,7 @@ def _findings(rows: Iterable[engine.Row]) -> Samples:
                 counts[entry.id, entry.severity.lower(), 'false'] = 0
         for f in row.findings:
             counts[f.id, f.severity.name.lower(),
-                   'true' if f.waived else 'false'] += 1
+                   'true' if f.waived else 'false'] += f.many
     return [({'id': id_, 'severity': severity, 'waived': waived}, count)
             for (id_, severity, waived), count in counts.items()]
 

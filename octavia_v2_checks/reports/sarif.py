@@ -40,7 +40,8 @@ def render(findings: Iterable[Finding], settings: Any) -> str:
     :param settings: the Settings they are about
     """
     findings = list(findings)
-    ids = list(dict.fromkeys(f.id for f in findings))
+    ids = {id_: number for number, id_ in enumerate(
+        dict.fromkeys(f.id for f in findings))}
     base = _base()
     run = {
         'tool': {'driver': {
@@ -50,10 +51,11 @@ def render(findings: Iterable[Finding], settings: Any) -> str:
         }},
         'originalUriBaseIds': {
             _BASE: {'uri': f'{base.as_uri().rstrip("/")}/'}} if base else {},
-        'artifacts': [{'location': _artifact(f.path, base)}
-                      for f in settings.files],
+        'artifacts': [{'location': _artifact(path, base)}
+                      for path in settings.redactor.clean(
+                          [f.path for f in settings.files])],
         'columnKind': 'unicodeCodePoints',
-        'results': [_result(f, ids.index(f.id), base) for f in findings],
+        'results': [_result(f, ids[f.id], base) for f in findings],
     }
     return json.dumps(
         {'$schema': _SCHEMA, 'version': '2.1.0', 'runs': [run]}, indent=2)

@@ -27,6 +27,11 @@ def printable(text: str) -> str:
         else c.encode('unicode_escape').decode('ascii') for c in text)
 
 
+def line(text: str) -> str:
+    """Return a text that stays on its line, whatever it says."""
+    return printable(text).replace('\n', '\\n').replace('\t', '\\t')
+
+
 def place(finding: Finding) -> str | None:
     """Return ``file:line`` as far as they are known."""
     if finding.file and finding.line:

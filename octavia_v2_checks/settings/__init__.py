@@ -37,6 +37,7 @@ from octavia_v2_checks.settings import problems
 from octavia_v2_checks.settings import providers
 from octavia_v2_checks.settings import reader as reader_
 from octavia_v2_checks.settings import redact
+from octavia_v2_checks.settings import secrets as secrets_
 from octavia_v2_checks.settings import trust
 from octavia_v2_checks.settings.files import UsageError as UsageError
 from octavia_v2_checks.settings.reader import Value
@@ -165,83 +166,27 @@ class Settings:
 
     def secrets(self) -> set[str]:
         """Return every secret text in plain form, URL passwords decoded."""
-        found: set[str] = set()
-        for value in self.values.values():
-            for text in (value.raw, value.text, value.value):
-                if isinstance(text, str):
-                    found |= redact.secrets_in(
-                        text, value.secret or value.doubtful)
-            if isinstance(value.value, dict):
-                found |= {str(v) for k, v in value.value.items()
-                          if 'password' in k and v}
-        # What a later file overrides, or stands under a wrong name, is as
-        # secret as what is in force.
-        for file in self.files:
-            for assignment in file.assignments:
-                found |= redact.secrets_in(
-                    assignment.value, redact.is_secret_name(assignment.key)
-                    or _doubtful(assignment))
-        return found - {''}
+        return secrets_.of(self.values.values(), self.files, schema())
 
     @functools.cached_property
     def redactor(self) -> redact.Redactor:
         """What takes this configuration's secrets out of text."""
-        public = [*(f.path for f in self.files),
-                  *(f'{group}.{name}' for group, name in self.values)]
-        for value in self.values.values():
-            text = value.raw if value.raw is not None else str(value.value)
-            if '://' in text:
-                public += redact.public_parts(text)
-            elif not (value.secret or value.doubtful
-                      or value.name == 'waivers'
-                      or redact.secrets_in(text, False)):
-                public.append(text)
-        return redact.Redactor(self.secrets(), public)
+        return secrets_.redactor(self.secrets(), schema())
+
+    @functools.cached_property
+    def lines(self) -> secrets_.Lines:
+        """The lines of the files, as they may be shown."""
+        return secrets_.Lines(self.files, schema(), self.redactor)
 
     def excerpt(self, path: str | None, line: int | None) -> str | None:
         """Return a line of a file with what is secret in it masked.
 
         :returns: None for no line, and for a file that was not read
         """
-        file = next((f for f in self.files if f.path == path), None)
-        if file is None or not line or line > len(file.lines):
-            return None
-        text = ' '.join(file.lines[line - 1].split())
-        owner = next((a for a in file.assignments
-                      if a.line <= line <= a.last_line), None)
-        if owner is None:
-            if text.startswith('['):
-                return self.redactor(text)
-            # Not understood: it may be the rest of a password.
-            word = text.partition(' ')[0]
-            return (f'{word} {redact.MASK}' if word in _known()
-                    else redact.MASK)
-        # A misspelt name may be that of a password.
-        if owner.key not in _harmless() or _doubtful(owner) or (
-                'pas' in text.lower().replace(owner.key, '')):
-            return (f'{redact.option_name(owner.key)} = {redact.MASK}'
-                    if owner.line == line else redact.MASK)
-        return self.redactor(redact.without_credentials(text))
+        return self.lines.excerpt(path, line)
 
 
 @functools.cache
-def _known():
-    return {opt.dest for options in schema().values() for opt in options}
-
-
-def _doubtful(assignment):
-    """Return whether a line may hold a password in the wrong place."""
-    return any(reader_.doubtful(opt, assignment.value)
-               for options in schema().values() for opt in options
-               if opt.dest == assignment.key)
-
-
-@functools.cache
-def _harmless():
-    return {opt.dest for options in schema().values() for opt in options
-            if not opt.secret}
-
-
 def schema() -> dict[str, list[cfg.Opt]]:
     """Return the options that are read, by group."""
     return {

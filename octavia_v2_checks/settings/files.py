@@ -30,9 +30,6 @@ from octavia_v2_checks.settings import inifile
 #: Seconds until the other end of a pipe must have written all.
 PIPE_SECONDS = 10.0
 
-#: Bytes of a pipe that are read; a configuration is never larger.
-_MOST = (16 << 20) + 1
-
 Named = Iterable[tuple[str, str]]
 
 
@@ -176,7 +173,8 @@ class _Reading:
 def _content(path):
     with open(path, 'rb', buffering=0) as stream:
         data = b''
-        while len(data) < _MOST and (piece := stream.read(1 << 20)):
+        while len(data) <= inifile.LARGEST and (
+                piece := stream.read(1 << 20)):
             data += piece
     return data
 

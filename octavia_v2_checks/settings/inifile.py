@@ -20,6 +20,10 @@ a mistake, and notes each one.
 import codecs
 from typing import NamedTuple
 
+#: Bytes of the largest configuration that is read. Real ones have less than
+#: a hundredth of it; a device has no end.
+LARGEST = 16 << 20
+
 
 class Assignment(NamedTuple):
     """One ``key = value``, with its continuation lines.
@@ -112,11 +116,33 @@ def read(path: str) -> ConfigFile:
     :raises OSError: if it cannot be opened
     """
     with open(path, 'rb') as stream:
-        return parse(path, stream.read())
+        return parse(path, stream.read(LARGEST + 1))
+
+
+def _unfit(data):
+    """Return the problem of what is no configuration at all."""
+    if len(data) > LARGEST:
+        return Problem('parse', 1, f'has more than {LARGEST >> 20} MiB, which '
+                       f'no configuration has')
+    at = data.find(b'\0')
+    if at < 0:
+        return None
+    line = 1 + max(data.count(b'\n', 0, at), data.count(b'\r', 0, at))
+    return Problem('parse', line, 'is no text: it has a byte 0x00')
 
 
 def parse(path: str, data: bytes) -> ConfigFile:
-    """Parse the content of a file; never fails, see ``problems``."""
+    """Parse the content of a file; never fails, see ``problems``.
+
+    What is too large, or no text, has a problem and no lines.
+    """
+    unfit = _unfit(data)
+    if unfit:
+        return ConfigFile(path, (), (), (), (unfit,))
+    return _parsed(path, data)
+
+
+def _parsed(path, data):
     text, problems = _decode(data)
     lines = _split(text)
     sections: list[tuple[str, int]] = []

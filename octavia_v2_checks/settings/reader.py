@@ -19,9 +19,7 @@ value keeps its file and line.
 
 from collections.abc import Iterable
 from collections.abc import Mapping
-import difflib
 import os
-import re
 import socket
 from typing import Any
 from typing import NamedTuple
@@ -30,8 +28,8 @@ from oslo_config import cfg
 from oslo_config import types
 
 from octavia_v2_checks import opts
+from octavia_v2_checks.settings import doubt
 from octavia_v2_checks.settings import inifile
-from octavia_v2_checks.settings import redact
 
 #: Types of Octavia where our schema is stricter: Octavia starts with what
 #: only the schema refuses, and fails where it uses it.
@@ -71,15 +69,10 @@ _DEFAULT_NAMES = frozenset({
     'run_external_periodic_tasks', 'syslog_log_facility', 'transport_url',
     'use_journal', 'use_json', 'use_stderr', 'use_syslog'})
 
-
-#: What people write for a switch, and for "unset".
-_WORDS = ('true', 'false', 'yes', 'no', 'on', 'off', 'enable', 'enabled',
-          'disable', 'disabled', 'none', 'null', 'unset', 'default')
-
-_ALMOST_NUMBER = re.compile(r'[-+]?\d[\d.,_:]*\s?[a-z%]{0,7}', re.I)
-
-#: In no name, address, URL, list or placeholder.
-_NOT_IN_HOSTS = re.compile(r'[!#^*()+~`\\]')
+#: Names that are put in for $name while one configuration is read, and
+#: characters of a value with them: names may stand for each other without end.
+_MOST_NAMES = 100_000
+_LONGEST = 1 << 20
 
 
 class Value(NamedTuple):
@@ -156,6 +149,7 @@ class Reader:
                     key = inifile.normalise(assignment.section), assignment.key
                     self._found.setdefault(key, []).append((file, assignment))
         self._values: dict[tuple[str, str], Value | None] = {}
+        self._names = 0
         #: (group of config_source, source), asked last
         self.sources: list[tuple[str, Any]] = []
         #: group of config_source -> name of what was raised
@@ -243,20 +237,27 @@ class Reader:
         if error is None and (is_bytes(texts[-1]) or (
                 opt.dest in _NOT_EMPTY and not texts[-1].strip())):
             error, value = 'use', None
+        text = texts[-1].strip()
         return Value(value=value, error=error,
-                     doubtful=doubtful(opt, texts[-1]), **common)
+                     doubtful=text in doubt.pieces(opt, text), **common)
 
     def _substituted(self, text, group):
         if '$' not in text:
             return text
         template = cfg.ConfigOpts.Template(text.replace(r'\$', '$$'))
-        return template.safe_substitute(_Names(self, group))
+        made = template.safe_substitute(_Names(self, group))
+        if len(made) > _LONGEST:
+            raise _Unresolved
+        return made
 
     def resolve(self, name: str, group: str) -> str:
         """Return what ``$name`` stands for in a value of a group.
 
         :raises _Unresolved: if oslo.config would raise
         """
+        self._names += 1
+        if self._names > _MOST_NAMES:
+            raise _Unresolved
         other, dot, option = name.partition('.')
         key = (other, option) if dot else (group, name)
         if key in self._schema:
@@ -309,33 +310,6 @@ def is_bytes(text: str) -> bool:
         text.encode()
     except UnicodeEncodeError:
         return True
-    return False
-
-
-def doubtful(opt: cfg.Opt, text: str) -> bool:
-    """Return whether a value may be a password in the wrong place.
-
-    What the option cannot take is shown only where it is a slip of something
-    that it can: ``30s`` for a number, ``ture`` for a switch.
-    """
-    text = text.strip()
-    if opt.dest == 'jobboard_backend_hosts':
-        return bool(_NOT_IN_HOSTS.search(text))
-    if len(text) < redact.SHORTEST:
-        return False
-    try:
-        opt.type(text)
-    except ValueError:
-        choices = getattr(opt.type, 'choices', None) or ()
-        if not choices and not isinstance(
-                opt.type, (types.Boolean, types.Number)):
-            return False
-        word = text.lower()
-        return not (any(word in w for w in choices)
-                    or difflib.get_close_matches(
-                        word, [*_WORDS, *choices], 1, 0.6)
-                    or (isinstance(opt.type, types.Number)
-                        and _ALMOST_NUMBER.fullmatch(text)))
     return False
 
 

@@ -10,65 +10,146 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Takes secrets out of text.
+"""Takes secrets out of everything that leaves the process.
 
 Messages are made from values that are known to be public, so this is the
-second line of defence: for tracebacks, and for what plug-ins say.
+second line of defence: for what a password in the wrong place, a server, a
+plug-in or a traceback says.
 """
 
 from collections.abc import Iterable
+import dataclasses
+import enum
 import re
+from typing import Any
+from typing import TypeVar
 from urllib import parse
 
-MASK = '***'
+T = TypeVar('T')
 
-#: What is not UTF-8 in the environment is bytes again where it is encoded.
-_BYTES = 'surrogateescape'
+MASK = '***'
 
 #: Shorter secrets are found in ordinary words; masking those would make a
 #: message useless and, by the gaps, tell the secret.
 SHORTEST = 4
 
+#: Where a message ends that was too long, perhaps within a secret.
+_CUT = '...'
+
+#: Nothing shows more characters of a secret at once.
+_PIECE = 4096
+
+
+def _forms(secret: str) -> set[str]:
+    """Return a secret in every way in which a text may have it."""
+    if secret.isalnum() and secret.isascii():
+        return {secret}
+    return {secret, repr(secret)[1:-1], ' '.join(secret.split()),
+            secret.replace('$', '$$'), parse.quote(secret, errors='replace'),
+            parse.quote(secret, safe='', errors='replace'),
+            parse.quote_plus(secret, errors='replace')}
+
 
 class Redactor:
     """Knows the secrets of one configuration.
 
-    :param secrets: in plain form, as :meth:`Settings.secrets` gives them
-    :param public: texts that are shown on purpose, such as user, host and
-        database names; a secret that is part of one of them cannot be masked
-        without masking them
+    :param secrets: in plain form
     """
 
-    def __init__(self, secrets: Iterable[str], public: Iterable[str] = ()):
-        public = ' '.join(public)
-        forms: set[str] = set()
+    def __init__(self, secrets: Iterable[str]):
+        #: First characters -> forms that begin so, longest first by length.
+        self._starts: dict[str, tuple[set[str], list[int]]] = {}
+        self._longest = 0
         for secret in secrets:
-            if len(secret) >= SHORTEST and secret not in public:
-                forms |= {secret, repr(secret)[1:-1], ' '.join(secret.split()),
-                          secret.replace('$', '$$'),
-                          parse.quote(secret, errors=_BYTES),
-                          parse.quote(secret, safe='', errors=_BYTES),
-                          parse.quote_plus(secret, errors=_BYTES)}
-        self._forms = sorted(forms, key=len, reverse=True)
+            for at in range(0, len(secret), _PIECE):
+                for form in _forms(secret[at:at + _PIECE]):
+                    if len(form) >= SHORTEST:
+                        self._add(form)
+        for _, lengths in self._starts.values():
+            lengths.sort(reverse=True)
+
+    def _add(self, form):
+        forms, lengths = self._starts.setdefault(form[:SHORTEST], (set(), []))
+        forms.add(form)
+        if len(form) not in lengths:
+            lengths.append(len(form))
+        self._longest = max(self._longest, len(form))
 
     def __call__(self, text: str) -> str:
-        """Return the text with every secret replaced by ``***``."""
-        for form in self._forms:
-            text = text.replace(form, MASK)
-        return text
+        """Return the text with every secret replaced by ``***``.
+
+        Linear in the text, however many secrets there are.
+        """
+        shown: list[str] = []
+        end = last = 0
+        for at in range(len(text) - SHORTEST + 1 if self._starts else 0):
+            length = self._length(text, at)
+            if length:
+                if at >= end:
+                    shown += [text[last:at], MASK]
+                end = last = max(end, at + length)
+        return ''.join([*shown, text[last:]])
+
+    def _length(self, text, at):
+        """Return how long the secret is that begins somewhere, or 0."""
+        forms, lengths = self._starts.get(text[at:at + SHORTEST], ((), ()))
+        for length in lengths:
+            if text[at:at + length] in forms:
+                return length
+        cut = text.find(_CUT, at + SHORTEST, at + self._longest
+                        ) if forms else -1
+        if cut > 0 and any(f.startswith(text[at:cut]) for f in forms):
+            return cut - at
+        return 0
+
+    def clean(self, said: T) -> T:
+        """Return something without secrets in any text within it.
+
+        :param said: a text, or a dataclass, tuple, list or dictionary
+        """
+        return self._clean(said)
+
+    def _clean(self, said: Any) -> Any:
+        if isinstance(said, enum.Enum):
+            return said
+        if isinstance(said, str):
+            return self(said)
+        if isinstance(said, dict):
+            return {k: self._clean(v) for k, v in said.items()}
+        if isinstance(said, list):
+            return [self._clean(v) for v in said]
+        if hasattr(said, '_fields'):
+            return said._make(
+                self._field(name, value)
+                for name, value in zip(said._fields, said, strict=True))
+        if isinstance(said, tuple):
+            return tuple(self._clean(v) for v in said)
+        if dataclasses.is_dataclass(said) and not isinstance(said, type):
+            return dataclasses.replace(said, **{
+                f.name: self._field(f.name, getattr(said, f.name))
+                for f in dataclasses.fields(said)})
+        return said
+
+    def _field(self, name, value):
+        if name != 'id':
+            return self._clean(value)
+        # By the area of an id its check is found; it comes from no server
+        # and no configuration.
+        area, dot, slug = value.partition('.')
+        return area + dot + self(slug)
 
 
 _SECRET_NAME = re.compile('pass|secret|token', re.I)
 
-_SECRET_PARAMETER = re.compile(
-    r'[?&][^=&#]*(?:pass|pwd|secret|token|key)[^=&#]*=([^&#]+)', re.I)
+#: ``?password=…`` and ``?sslkey=…`` in a URL
+_SECRET_PARAMETER = re.compile('pass|pwd|secret|token|key', re.I)
 
+#: ``keyfile_password:…`` in a dictionary option; not in a URL, nor behind
+#: text that is no separator
 _SECRET_ENTRY = re.compile(
     r'(?<![^\s,:=])[^\s,:=?&]*password\s*[:=]\s*([^,]+)', re.I)
 
-_LOGIN = re.compile(r':([^\s,]+)@')
-
-_OPTION_NAME = re.compile('[A-Za-z][A-Za-z_-]*|[a-z][a-z0-9_-]*')
+_OPTION_NAME = re.compile('[A-Za-z][A-Za-z_-]{,59}|[a-z][a-z0-9_-]{,59}')
 
 _USERINFO = re.compile(r'://[^\s]*@')
 
@@ -88,12 +169,18 @@ def secrets_in(text: str, secret: bool) -> set[str]:
         return found | url_secrets(text)
     if secret:
         return found | {text}
-    return found | set(_LOGIN.findall(text))
+    return found | _logins(text)
+
+
+def _logins(text):
+    """Return what stands between a colon and the last @ of a word."""
+    words = (word.rpartition('@')[0] for word in re.split(r'[\s,]', text))
+    return {word.partition(':')[2] for word in words} - {''}
 
 
 def url_secrets(text: str) -> set[str]:
     """Return the passwords in a database URL, decoded and as written."""
-    found = set(_SECRET_PARAMETER.findall(text))
+    found = set(_parameters(text))
     userinfo = text.partition('://')[2].rpartition('@')[0]
     password = userinfo.partition(':')[2]
     if password:
@@ -102,11 +189,19 @@ def url_secrets(text: str) -> set[str]:
         parse.unquote(s) for s in found}
 
 
-def public_parts(url: str) -> list[str]:
-    """Return what of a URL may be shown: scheme, user, host and database."""
-    scheme, _, rest = url.partition('://')
-    userinfo, _, place = rest.rpartition('@')
-    return [scheme, userinfo.partition(':')[0], place.partition('?')[0]]
+def _parameters(text):
+    """Yield the values of the parameters that hold a secret."""
+    first, *others = re.split('[&#]', text)
+    for part in (first.partition('?')[2], *others):
+        words = part.split('?')
+        for number, word in enumerate(words):
+            key, _, value = word.partition('=')
+            if not value or not _SECRET_PARAMETER.search(key):
+                continue
+            yield value
+            # A question mark may be part of it.
+            yield '?'.join(words[number:]).partition('=')[2]
+            break
 
 
 def option_name(key: str) -> str:
@@ -119,6 +214,31 @@ def option_name(key: str) -> str:
     if not _OPTION_NAME.fullmatch(first):
         return MASK
     return f'{first} {MASK}' if rest else first
+
+
+#: Sections that Octavia and its libraries read.
+_SECTIONS = frozenset({
+    'DEFAULT', 'amphora_agent', 'api_settings', 'audit',
+    'audit_middleware_notifications', 'certificates', 'cinder', 'compute',
+    'controller_worker', 'cors', 'database', 'driver_agent', 'glance',
+    'haproxy_amphora', 'health_manager', 'healthcheck', 'house_keeping',
+    'keepalived_vrrp', 'keystone_authtoken', 'networking', 'neutron', 'nova',
+    'octavia_v2_checks', 'oslo_concurrency', 'oslo_messaging',
+    'oslo_messaging_kafka', 'oslo_messaging_notifications',
+    'oslo_messaging_rabbit', 'oslo_middleware', 'oslo_policy', 'quotas',
+    'service_auth', 'ssl', 'task_flow'})
+
+_SQUASHED = frozenset(re.sub('[^a-z]', '', s.lower()) for s in _SECTIONS)
+
+
+def section_name(name: str) -> str:
+    """Return the name of a section as it may be shown.
+
+    Only what Octavia has, give or take a sign: any other may be a password
+    in the wrong place.
+    """
+    return (name if re.sub('[^a-z0-9]', '', name.lower()) in _SQUASHED
+            and len(name) < 60 else MASK)
 
 
 def without_credentials(text: str) -> str:

@@ -263,8 +263,8 @@ NEVER: dict[str, tuple[Callable[[Place], Start], str, str]] = {
                             'config.invalid-value', name)
        for name in ('deadline', 'probe_timeout', 'wait')
        for text in ('', 'inf', '1e400', 'nan', '1e5', '-1')},
-    'NUL': (with_own('report_file = json:/tmp/a\0b'), 'config.invalid-value',
-            'report_file'),
+    'NUL': (with_own('report_file = json:/tmp/a\0b'), 'config.parse-error',
+            '0x00'),
     **{f'providers {text}': (with_providers(text), 'config.provider-unknown',
                              'enabled_provider_drivers')
        for text in ('', 'Amphora:x', 'amphra:x', 'frobnicator:x',

@@ -139,7 +139,7 @@ PRESENT = [
       for text in ('', 'inf', '1e400', 'nan', '-1', '86401', '1 s')),
     *(Case('invalid-value', f'[octavia_v2_checks]\n{name} = 0.9§\n')
       for name in ('deadline', 'probe_timeout')),
-    Case('invalid-value',
+    Case('parse-error',
          '[octavia_v2_checks]\nreport_file = json:/tmp/a\0b§\n'),
 
     *(Case('provider-unknown',

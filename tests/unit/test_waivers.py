@@ -142,8 +142,10 @@ def test_a_waiver_is_written_as_it_is_read():
 def test_an_address_in_brackets(host):
     rule = waivers.parse(f'jobboard.refused host={host} until={TODAY} '
                          f'reason=a')
-    assert rule.covers('jobboard.refused', '[fd00::1]:6379')
-    assert not rule.covers('jobboard.refused', None)
+    rules = waivers.Rules([rule])
+    assert list(rules.covering(
+        'jobboard.refused', '[fd00::1]:6379', None)) == [rule]
+    assert not list(rules.covering('jobboard.refused', None, None))
 
 
 def test_what_a_waived_finding_blocks_does_not_count_either(load):

@@ -35,9 +35,18 @@ _KNOWN = {
 _UNMISTAKABLE = frozenset(_KNOWN[opts.TASK_FLOW]) - {'engine', 'max_workers'}
 
 
+#: To how many unknown options the name that was meant is looked for.
+_HINTS = 1000
+
+#: Longer words are no slip of a name.
+_LONGEST = 60
+
+
 @functools.cache
 def nearest(word: str, known: tuple[str, ...]) -> str | None:
     """Return the known word that was probably meant, or None."""
+    if len(word) > _LONGEST:
+        return None
     word = word.strip().lower().replace('-', '_').replace(' ', '_')
     begun = [k for k in known if word and k.startswith(word)]
     if len(begun) == 1:
@@ -55,13 +64,16 @@ def _meant(section: str) -> str | None:
     squashed = re.sub('[^a-z0-9]', '', name.lower())
     for group in _KNOWN:
         right = group.replace('_', '')
-        if difflib.SequenceMatcher(None, squashed, right).ratio() > 0.85:
+        # The cheap question first: there may be a thousand sections.
+        if abs(len(squashed) - len(right)) < 4 and difflib.SequenceMatcher(
+                None, squashed, right).ratio() > 0.85:
             return group
     return None
 
 
 def strangers(view: View) -> Iterator[Finding]:
     """Yield options that are misspelt or stand in the wrong section."""
+    hints = _HINTS
     for file in view.settings.files:
         for assignment in file.assignments:
             section, key = assignment.section or '', assignment.key
@@ -72,6 +84,7 @@ def strangers(view: View) -> Iterator[Finding]:
                                  inifile.normalise(section) == group):
                 continue
             where = {'file': file.path, 'line': assignment.line}
+            section = redact.section_name(section)
             if key in _KNOWN[group]:
                 yield finding(
                     'config.misplaced-option' if group == opts.TASK_FLOW
@@ -81,11 +94,13 @@ def strangers(view: View) -> Iterator[Finding]:
                     f'Move the line below [{group}].',
                     option=f'{group}.{key}', **where)
             else:
-                yield _unknown(view, group, section, key, where)
+                hints -= 1
+                near = (nearest(key, tuple(_KNOWN[group])) if hints >= 0
+                        else None)
+                yield _unknown(view, group, section, key, near, where)
 
 
-def _unknown(view, group, section, key, where):
-    near = nearest(key, tuple(_KNOWN[group]))
+def _unknown(view, group, section, key, near, where):
     hint = remedy = None
     if near:
         hint = f' Did you mean {near}?'
@@ -96,7 +111,7 @@ def _unknown(view, group, section, key, where):
     shown = redact.option_name(key)
     return finding(
         'config.unknown-option',
-        f'[{plain(section)}] {shown}: there is no such option.{hint or ""}',
+        f'[{section}] {shown}: there is no such option.{hint or ""}',
         remedy, option=f'{group}.{shown}', **where)
 
 
