@@ -127,6 +127,18 @@ def unknown(what: str, given: str, known: Iterable[str],
                  + (rest or f'Known: {", ".join(known)}'))
 
 
+def require_own(settings: Any) -> None:
+    """Refuse a run that nobody tells of options of ours that are wrong.
+
+    :raises Usage: for the first of them
+    """
+    from octavia_v2_checks import settings as settings_
+    try:
+        settings.require_own()
+    except settings_.UsageError as exc:
+        raise Usage(exc.args[0]) from None
+
+
 def load(config: list[tuple[str, str]], within: float | None = None):
     """Read the settings, in bounded time: a config source may be remote.
 

@@ -117,6 +117,7 @@ class _Run:
         from octavia_v2_checks import arguments
         from octavia_v2_checks import output
         from octavia_v2_checks import registry
+        from octavia_v2_checks import settings
         self.settings = _settings(conf)
         own = self.settings.own
         self.keep_stock = own('stock_check') == 'keep'
@@ -139,6 +140,11 @@ class _Run:
             raise _Refused(
                 '[octavia_v2_checks] skip names every check, so nothing was '
                 'checked. Remedy: leave at least one check out of skip.')
+        if 'config' in self.skipped:
+            try:
+                self.settings.require_own()
+            except settings.UsageError as exc:
+                raise _Refused(exc.args[0]) from None
         self.titles = [(c.id, c.title) for c in self.selected]
 
     def row(self, id_):

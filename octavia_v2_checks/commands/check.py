@@ -101,6 +101,8 @@ def _run(args, settings, begin):
         chosen, skipped = _select(
             registry.checks(), args.only,
             own('skip') if args.skip is None else args.skip, args.offline)
+        if 'config' in skipped:
+            arguments.require_own(settings)
         deadline = clock.Deadline(args.deadline or own('deadline'),
                                   args.probe_timeout or own('probe_timeout'),
                                   time.monotonic() - begin)

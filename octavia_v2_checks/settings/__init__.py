@@ -113,6 +113,20 @@ class Settings:
             return next(o.default for o in opts.own_opts() if o.dest == name)
         return value.value
 
+    def require_own(self) -> None:
+        """Let a run without the check ``config`` pass only if it may.
+
+        Nobody else would say that a default stands in for what is wrong.
+
+        :raises UsageError: for an option of ours that cannot be read
+        """
+        for value in self.values.values():
+            if value.group == opts.OWN_GROUP and value.error:
+                raise UsageError(
+                    f'[{value.group}] {value.name} has no valid value; '
+                    f'octavia-v2-checks validate{self.config_args} says '
+                    f'more.')
+
     @functools.cached_property
     def waivers(self) -> tuple[waivers.Rule, ...]:
         """The findings that shall not count."""

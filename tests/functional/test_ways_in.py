@@ -410,6 +410,16 @@ def test_nothing_left_to_run(run, tmp_path, form):
     assert 'no check is left' in outcome.stderr
 
 
+@pytest.mark.parametrize('door, code', [('own', 64), ('stock', 2)])
+def test_own_options_that_are_wrong_where_no_row_says_so(
+        run, tmp_path, door, code):
+    outcome = run(door, 'table', with_own('skip = config\ndeadline = nan'), {
+        'api_settings': {}, 'task_flow': {}}, tmp_path)
+    assert outcome.code == code
+    assert 'deadline has no valid value' in ' '.join(
+        outcome.text.replace('|', '').split())
+
+
 def test_other_providers_alone_are_no_fault(run, broken, tmp_path):
     """A deployment that serves OVN only has nothing to check, and is told."""
     outcome = run('own', 'json', with_providers('ovn:OVN'), broken, tmp_path)
