@@ -64,7 +64,7 @@ complete -c octavia-v2-checks -n _shtab_octavia_v2_checks_using -l config-file -
 complete -c octavia-v2-checks -n _shtab_octavia_v2_checks_using -l config-dir -x -d 'read a directory of *.conf files; may be given several times, later ones win (default: what octavia-status reads)'
 complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using; and test $_shtab_octavia_v2_checks_npos -eq 0' -a upgrade -d 'run the checks'
 complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using upgrade' -s h -l help -d 'show this help message and exit'
-complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using upgrade; and test $_shtab_octavia_v2_checks_npos -eq 0' -a check -d 'Exit codes: 0 all is well, 1 warnings, 2 failures, 64 a mistake in the command line, 255 the run itself failed.'
+complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using upgrade; and test $_shtab_octavia_v2_checks_npos -eq 0' -a check -d 'Exit codes: 0 all is well, 1 warnings, 2 failures, 64 a usage error, 130 interrupted, 255 the run itself failed, or an output could not be written.'
 complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using upgrade check' -s h -l help -d 'show this help message and exit'
 complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using upgrade check' -l config-file -x -d 'read a configuration file; may be given several times, later ones win (default: what octavia-status reads)'
 complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using upgrade check' -l config-dir -x -d 'read a directory of *.conf files; may be given several times, later ones win (default: what octavia-status reads)'
@@ -90,7 +90,7 @@ complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using sample' -s h -l
 complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using sample' -l backend -xka "redis redis-sentinel zookeeper etcd none" -d 'the kind of jobboard'
 complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using sample' -l set -x -d 'set an option of [task_flow], with the value as Octavia shall see it ($ is doubled in the output); an empty value leaves the option out; may be given several times'
 complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using sample' -l provision -d 'add, as comments, what to run on the servers: databases, accounts, rights'
-complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using sample' -l output -x -d 'write to FILE, which only you may read'
+complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using sample' -l output -x -d 'write to FILE, which only you may read; one that was there, and that not everybody could read, keeps its owner and mode'
 complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using; and test $_shtab_octavia_v2_checks_npos -eq 0' -a compare -d 'Reads reports of "upgrade check --json" from several hosts. Exit codes: 0 the hosts agree, 1 they differ in what does no harm, 2 they differ in what does.'
 complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using compare' -s h -l help -d 'show this help message and exit'
 complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using compare' -l format -xka "table json" -d format

@@ -17,9 +17,11 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 import contextlib
 import difflib
+import sys
 from typing import Any
 from typing import NoReturn
 
+from octavia_v2_checks import opts
 from octavia_v2_checks.reports import text as text_
 
 
@@ -53,6 +55,12 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise Usage(f'{message} (see {self.prog} --help)')
 
+    def _print_message(self, message, file=None):
+        # That of argparse keeps silent where stdout cannot be written.
+        stream = file or sys.stdout
+        stream.write(message)
+        stream.flush()
+
 
 class ConfigAction(argparse.Action):
     """Keeps --config-file and --config-dir in one list, in their order."""
@@ -63,15 +71,23 @@ class ConfigAction(argparse.Action):
 
 
 def seconds(text: str) -> float:
-    """Return the number of seconds, more than 0, that an argument gives."""
+    """Return the number of seconds that an argument gives.
+
+    The bounds are those of the options: a second and a day.
+    """
     try:
-        value = float(text)
+        return opts.Duration()(text)
     except ValueError:
-        value = 0.0
-    if not 0 < value < float('inf'):
         raise argparse.ArgumentTypeError(
-            f'{text!r} is not a number of seconds above 0')
-    return value
+            f'{text!r} is not a number of seconds from '
+            f'{opts.SHORTEST:g} to {opts.LONGEST:g}') from None
+
+
+def path(text: str) -> str:
+    """Return the path of a file to write, which must not be empty."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError('the name of the file is empty')
+    return text
 
 
 def ids(text: str) -> list[str]:
@@ -109,6 +125,18 @@ def unknown(what: str, given: str, known: Iterable[str],
     hint = f' Did you mean {near[0]}?' if near else ''
     return Usage(f'unknown {what} {given!r}.{hint} '
                  + (rest or f'Known: {", ".join(known)}'))
+
+
+def require_own(settings: Any) -> None:
+    """Refuse a run that nobody tells of options of ours that are wrong.
+
+    :raises Usage: for the first of them
+    """
+    from octavia_v2_checks import settings as settings_
+    try:
+        settings.require_own()
+    except settings_.UsageError as exc:
+        raise Usage(exc.args[0]) from None
 
 
 def load(config: list[tuple[str, str]], within: float | None = None):

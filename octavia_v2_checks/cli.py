@@ -14,11 +14,12 @@
 
 import argparse
 import logging
-import os
 import sys
 import traceback
 
 from octavia_v2_checks import arguments
+from octavia_v2_checks import output
+from octavia_v2_checks import streams
 from octavia_v2_checks.commands import catalogue
 from octavia_v2_checks.commands import check
 from octavia_v2_checks.commands import compare
@@ -26,6 +27,8 @@ from octavia_v2_checks.commands import sample
 from octavia_v2_checks.commands import validate
 
 EXIT_USAGE = 64
+EXIT_INTERRUPTED = 130
+EXIT_GONE = 141
 EXIT_BROKEN = 255
 
 LOG = logging.getLogger(__package__)
@@ -73,47 +76,58 @@ def main(argv: list[str] | None = None) -> int:
 
     :param argv: arguments; those of the process if None
     :returns: exit code: 0, 1 and 2 as oslo.upgradecheck has them, 64 for a
-        mistake in the command line, 255 if the run itself failed
+        usage error, 130 if interrupted, 141 if the reader of stdout has
+        gone, 255 if the run itself failed
     """
     argv = sys.argv[1:] if argv is None else argv
+    streams.prepare()
     if '--debug' in argv:
         handler = logging.StreamHandler()
         handler.setFormatter(_SecretFree('%(name)s: %(message)s'))
         LOG.addHandler(handler)
         LOG.setLevel(logging.DEBUG)
+    code, said = _outcome(argv)
+    if said:
+        streams.tell(f'octavia-v2-checks: {said}')
+    streams.finish()
+    return code
+
+
+def _outcome(argv):
+    """Run the command, and return its exit code and a line for stderr."""
     try:
-        code = _main(argv)
-        sys.stdout.flush()
-        return code
+        return _main(argv), None
     except arguments.Usage as exc:
-        print(f'octavia-v2-checks: {exc.args[0]}', file=sys.stderr)
-        return EXIT_USAGE
-    except arguments.Broken as exc:
-        print(f'octavia-v2-checks: {exc.args[0]}', file=sys.stderr)
-        return EXIT_BROKEN
-    except BrokenPipeError:
-        # The reader has gone; without this, Python complains once more
-        # when it flushes stdout at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_BROKEN
+        return EXIT_USAGE, exc.args[0]
+    except (arguments.Broken, output.Unwritten) as exc:
+        return EXIT_BROKEN, exc.args[0]
+    except output.Gone:
+        return EXIT_GONE, None
     except KeyboardInterrupt:
-        print('octavia-v2-checks: interrupted', file=sys.stderr)
-        return EXIT_BROKEN
+        return EXIT_INTERRUPTED, 'interrupted'
     except Exception as exc:
-        print(f'octavia-v2-checks: internal error ({type(exc).__name__}). '
-              f'Nothing was checked; run again with --debug and report what '
-              f'it prints.', file=sys.stderr)
         LOG.debug('internal error', exc_info=exc)
-        return EXIT_BROKEN
+        return EXIT_BROKEN, (
+            f'internal error ({type(exc).__name__}). Nothing was checked; '
+            f'run again with --debug and report what it prints.')
 
 
 def _main(argv: list[str]) -> int:
     whole = parser()
-    args = whole.parse_args(argv)
+    try:
+        with output.printing():
+            args = whole.parse_args(argv)
+    except SystemExit:
+        return 0  # after --help
     if args.version:
         from octavia_v2_checks.upstream import versions
-        print(f'octavia-v2-checks {versions.installed("octavia-v2-checks")}')
+        output.show(
+            f'octavia-v2-checks {versions.installed("octavia-v2-checks")}')
         return 0
     if not args.command:
         whole.error('no command given')
     return args.run(args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

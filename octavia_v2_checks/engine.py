@@ -99,6 +99,7 @@ class Report:
     :ivar target_release: the Octavia that is to run, if one was named
     :ivar config_files: the files that were read, in their order
     :ivar servers: those that were contacted
+    :ivar interrupted: whether Ctrl-C ended it before all checks had ended
     """
 
     rows: tuple[Row, ...]
@@ -112,6 +113,7 @@ class Report:
     target_release: str | None = None
     config_files: tuple[str, ...] = ()
     servers: tuple[str, ...] = ()
+    interrupted: bool = False
 
     @property
     def severity(self) -> Severity:
@@ -212,7 +214,12 @@ class _Run:
             'Find out what is slow, or allow more time with --deadline or '
             '[octavia_v2_checks] deadline.')
 
-    def snapshot(self) -> 'Result':
+    def _stopped(self):
+        return undetermined(
+            self.check.id, 'The run was interrupted before this check had a '
+            'result.', 'Run it again, and let it end.')
+
+    def snapshot(self, interrupted: bool = False) -> 'Result':
         """Return the result as it stands, late or not.
 
         With the operator's waivers on the findings, and secrets in them.
@@ -220,7 +227,7 @@ class _Run:
         ended = self.ended.is_set()
         said = list(self.findings)
         if not ended:
-            said.append(self._late())
+            said.append(self._stopped() if interrupted else self._late())
         said = judging.waived(said, self.settings)
         blocked = self.blocked if ended else None
         if self.applies and not blocked and not any(
@@ -261,6 +268,8 @@ def run(settings: settings_.Settings, selected: Sequence[Check],
         beside: Sequence[Row] = ()) -> Report:
     """Run checks and report, by the deadline at the latest.
 
+    Ctrl-C ends it at once; the report then has what had ended by then.
+
     :param selected: the checks to run
     :param skipped: ids of those left out, for the report
     :param observer: told what becomes of each check
@@ -270,9 +279,13 @@ def run(settings: settings_.Settings, selected: Sequence[Check],
     begin = time.monotonic()
     prepare(settings, deadline)
     runs = [_Run(check, settings, deadline, observer) for check in selected]
-    for one in runs:
-        one.ended.wait(deadline.left())
-    results = {r.check.id: r.snapshot() for r in runs}
+    interrupted = False
+    try:
+        for one in runs:
+            one.ended.wait(deadline.left())
+    except KeyboardInterrupt:
+        interrupted = True
+    results = {r.check.id: r.snapshot(interrupted) for r in runs}
     deadline.close()
     others = {row.id: row for row in beside} | results
     rows = tuple(_row(r, others, settings) for r in results.values())
@@ -282,7 +295,7 @@ def run(settings: settings_.Settings, selected: Sequence[Check],
         resumption=resumption.of(settings),
         target_release=settings.target_release,
         config_files=tuple(f.path for f in settings.files),
-        servers=tuple(deadline.contacted)))
+        servers=tuple(deadline.contacted), interrupted=interrupted))
 
 
 def prepare(settings: settings_.Settings, deadline: clock.Deadline) -> None:

@@ -20,7 +20,6 @@ module imports next to nothing.
 """
 
 import contextlib
-import functools
 import sys
 from typing import Any
 
@@ -82,21 +81,8 @@ def _name(func):
                    '__name__', '')
 
 
-def _named(conf):
-    """Return the configuration files and directories of a command line."""
-    import argparse
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument('--config-file', action='append', dest='named',
-                        type=lambda path: ('file', path))
-    parser.add_argument('--config-dir', action='append', dest='named',
-                        type=lambda path: ('dir', path))
-    # ConfigOpts does not tell the order of files and directories otherwise.
-    arguments = getattr(conf, '_args', None) or sys.argv[1:]
-    return parser.parse_known_args(arguments)[0].named or []
-
-
 class _Refused(Exception):
-    """The configuration names something that does not exist."""
+    """The run cannot be set up as configured; the text says why."""
 
 
 class _Run:
@@ -108,13 +94,15 @@ class _Run:
 
     def __init__(self, conf):
         self.report: Any = None
+        self.settings: Any = None
         self.broken = None
         self.keep_stock = False
         self.unwritten = []
         try:
             self._set_up(conf)
         except _Refused as exc:
-            self._break(self.settings.redactor(exc.args[0]))
+            clean = self.settings.redactor if self.settings else str
+            self._break(clean(exc.args[0]))
         except Exception as exc:
             self._break(f'The checks could not be set up '
                         f'({type(exc).__name__}). Remedy: run '
@@ -122,7 +110,7 @@ class _Run:
                         f'shows why.')
 
     def _break(self, details):
-        self.broken = details
+        self.broken = f'config.undetermined: {details}'
         self.titles = [('config', 'AmphoraV2 configuration')]
 
     def _set_up(self, conf):
@@ -130,7 +118,7 @@ class _Run:
         from octavia_v2_checks import output
         from octavia_v2_checks import registry
         from octavia_v2_checks import settings
-        self.settings = settings.load_in_time(_named(conf))
+        self.settings = _settings(conf)
         own = self.settings.own
         self.keep_stock = own('stock_check') == 'keep'
         try:
@@ -148,6 +136,15 @@ class _Run:
                 f'checks.')
         self.skipped = [c.id for c in checks if c.id in own('skip')]
         self.selected = [c for c in checks if c.id not in self.skipped]
+        if not self.selected:
+            raise _Refused(
+                '[octavia_v2_checks] skip names every check, so nothing was '
+                'checked. Remedy: leave at least one check out of skip.')
+        if 'config' in self.skipped:
+            try:
+                self.settings.require_own()
+            except settings.UsageError as exc:
+                raise _Refused(exc.args[0]) from None
         self.titles = [(c.id, c.title) for c in self.selected]
 
     def row(self, id_):
@@ -159,22 +156,42 @@ class _Run:
         return next(r for r in self.report.rows if r.id == id_)
 
     def _run(self):
-        from octavia_v2_checks import arguments
         from octavia_v2_checks import clock
         from octavia_v2_checks import output
+        from octavia_v2_checks import streams
         from octavia_v2_checks import waiting
         own = self.settings.own
         self.report = waiting.run(
             self.settings, self.selected,
             clock.Deadline(own('deadline'), own('probe_timeout')),
-            self.skipped, own('wait'),
-            functools.partial(print, file=sys.stderr))
-        for form, path in self.settings.report_files:
-            try:
-                output.write(path, self.formats[form](self.report))
-            except arguments.Usage as exc:
-                self.unwritten.append(
-                    self.settings.redactor(f'{exc.args[0]}.'))
+            self.skipped, own('wait'), streams.tell)
+        self.unwritten = [
+            self.settings.redactor(said) for said in output.leave(
+                self.report, self.settings.report_files, self.formats)]
+
+
+def _settings(conf):
+    """Return the settings, which must be those that this program has.
+
+    :raises _Refused: if they cannot be read, or not compared
+    """
+    from octavia_v2_checks import clock
+    from octavia_v2_checks import settings
+    from octavia_v2_checks.settings import parsed
+    try:
+        return settings.load_in_time((), parsed=parsed.of(conf))
+    except parsed.Strange:
+        raise _Refused(
+            'This release of oslo.config does not show what it has read, so '
+            'the checks cannot tell whether they look at the same. Remedy: '
+            'run octavia-v2-checks upgrade check instead.') from None
+    except settings.UsageError as exc:
+        raise _Refused(exc.args[0]) from None
+    except clock.OutOfTime:
+        raise _Refused(
+            f'The configuration sources did not answer within '
+            f'{settings.LOAD_SECONDS:g} s, so nothing was checked. Remedy: '
+            f'see [DEFAULT] config_source.') from None
 
 
 class _Row:
@@ -186,23 +203,31 @@ class _Row:
 
     def __call__(self, _checks):
         from oslo_upgradecheck import upgradecheck
-
-        from octavia_v2_checks.reports import text
         if self.run.broken:
             return upgradecheck.Result(upgradecheck.Code.FAILURE,
-                                       self.run.broken)
+                                       _spoken(self.run.broken))
         row = self.run.row(self.id)
         if self.run.unwritten and self.id == self.run.titles[0][0]:
             # Who collects the file must not miss that there is none.
-            return upgradecheck.Result(upgradecheck.Code.FAILURE, ' '.join(
-                [*self.run.unwritten, 'Remedy: correct [octavia_v2_checks] '
-                 'report_file.', row.details or '']).rstrip())
+            return upgradecheck.Result(
+                upgradecheck.Code.FAILURE, _spoken(' '.join(
+                    [f'{"; ".join(self.run.unwritten)}. Remedy: correct '
+                     f'[octavia_v2_checks] report_file.',
+                     row.details or '']).rstrip()))
         code = upgradecheck.Code(int(row.severity))
         if (code == upgradecheck.Code.WARNING
                 and self.run.settings.own('fail_level') == 'failure'):
             code = upgradecheck.Code.SUCCESS
-        return upgradecheck.Result(
-            code, row.details and text.printable(row.details))
+        return upgradecheck.Result(code, row.details
+                                   and _spoken(row.details))
+
+
+def _spoken(details):
+    """Return Details that the command can print wherever it runs."""
+    from octavia_v2_checks.reports import text
+    details = text.printable(details)
+    encoding = getattr(sys.stdout, 'encoding', None) or 'utf-8'
+    return details.encode(encoding, 'backslashreplace').decode(encoding)
 
 
 class _Guarded:

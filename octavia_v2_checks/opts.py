@@ -29,6 +29,10 @@ from octavia_v2_checks import waivers
 TASK_FLOW = 'task_flow'
 OWN_GROUP = 'octavia_v2_checks'
 
+#: Seconds: the bounds of what our own options may take.
+SHORTEST = 1.0
+LONGEST = 86400.0
+
 #: The Octavia release that brought each option. ``persistence_connection``
 #: is secret from 17.0 on; no option was ever renamed or removed.
 SINCE = {
@@ -82,6 +86,24 @@ class Seconds(types.Integer):
         super().__init__(min=1)
 
 
+class Duration(types.Float):
+    """Seconds that somebody may have to wait: neither empty nor endless.
+
+    :param shortest: the least number of them
+    :raises ValueError: on read, for what is no number or out of bounds
+    """
+
+    def __init__(self, shortest=SHORTEST):
+        super().__init__(min=shortest, max=LONGEST, type_name='seconds')
+
+    def __call__(self, value):
+        number = super().__call__(value)
+        # "nan" compares with nothing, and so passes every bound.
+        if number is None or number != number:
+            raise ValueError('not a number of seconds')
+        return number
+
+
 class DatabaseURL(types.String):
     """An SQLAlchemy URL, as far as its shape goes.
 
@@ -114,8 +136,8 @@ class Waiver(types.String):
 class ReportFile(types.String):
     """``FORMAT:PATH`` of a report to leave behind.
 
-    :raises ValueError: on read, for a text without one of the two; empty
-        means none
+    :raises ValueError: on read, for a text without one of the two, and for a
+        path that no file can have; empty means none
     """
 
     NONE_DEFAULT = ''
@@ -123,7 +145,7 @@ class ReportFile(types.String):
     def __call__(self, value):
         value = super().__call__(value)
         form, _, path = value.partition(':')
-        if value and not (form.strip() and path.strip()):
+        if (value and not (form.strip() and path.strip())) or '\0' in value:
             raise ValueError('a report is written FORMAT:PATH')
         return value
 
@@ -358,12 +380,12 @@ def own_opts():
                          'the backends.')],
             help='What becomes of Octavia\'s own amphorav2 row in '
                  '"octavia-status upgrade check".'),
-        cfg.FloatOpt(
-            'probe_timeout', default=5.0, min=0.1,
+        cfg.Opt(
+            'probe_timeout', default=5.0, type=Duration(),
             help='Seconds that one question to a server may take. A server '
                  'that is silent for longer is reported as timed out.'),
-        cfg.FloatOpt(
-            'deadline', default=20.0, min=0.1,
+        cfg.Opt(
+            'deadline', default=20.0, type=Duration(),
             help='Seconds that all probes together may take. What has no '
                  'answer by then is reported as undetermined, a failure.'),
         cfg.ListOpt(
@@ -389,8 +411,8 @@ def own_opts():
                  'junit:/var/log/octavia/checks.xml. May be given several '
                  'times. The formats are those of --format; '
                  '"octavia-status upgrade check" writes them too.'),
-        cfg.FloatOpt(
-            'wait', default=0.0, min=0.0,
+        cfg.Opt(
+            'wait', default=0.0, type=Duration(0.0),
             help='Seconds for which checks that fail are run again until '
                  'they pass. The last attempt begins within this time and '
                  'ends by its own deadline.'),

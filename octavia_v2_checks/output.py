@@ -13,17 +13,38 @@
 """Documents: rendered in a format, shown or put into a file."""
 
 from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Mapping
+import contextlib
+import errno
+import logging
 import os
+import re
+import stat
 import sys
 import tempfile
 
 from octavia_v2_checks import arguments
+from octavia_v2_checks import clock
 from octavia_v2_checks import engine
 from octavia_v2_checks import plugins
 
 ENTRY_POINTS = 'octavia_v2_checks.reports'
 
+LOG = logging.getLogger(__name__)
+
+#: Seconds until what is no regular file must have taken a document.
+SECONDS = 5.0
+
 Render = Callable[[engine.Report], str]
+
+
+class Unwritten(Exception):
+    """A document is not where it should be; the text says why."""
+
+
+class Gone(Exception):
+    """Whoever read stdout has ended, which is no error of this run."""
 
 
 def formats(names: list[str]) -> dict[str, Render]:
@@ -48,39 +69,214 @@ def formats(names: list[str]) -> dict[str, Render]:
     return found
 
 
+def leave(report: engine.Report, files: Iterable[tuple[str, str]],
+          known: Mapping[str, Render]) -> list[str]:
+    """Put a report into files; one that fails costs no other.
+
+    :param files: (format, path)
+    :param known: what renders each format
+    :returns: what went wrong, a sentence each
+    """
+    wrong = []
+    for form, path in files:
+        try:
+            write(path, rendered(form, known[form], report))
+        except Unwritten as exc:
+            wrong.append(exc.args[0])
+    return wrong
+
+
+def rendered(form: str, render: Render, report: engine.Report) -> str:
+    """Return a report in a format.
+
+    :raises Unwritten: if the format fails; any distribution may bring one
+    """
+    try:
+        return str(render(report))
+    except Exception as exc:
+        LOG.debug('the format %s failed', form, exc_info=exc)
+        raise Unwritten(f'the format {form} failed '
+                        f'({type(exc).__name__})') from None
+
+
 def write(path: str, text: str, private: bool = False) -> None:
     """Put a document in place whole, or not at all.
 
-    :param private: whether only its owner may read it
-    :raises arguments.Usage: if it cannot be written there
+    A link is followed, and a regular file keeps its owner and mode. What is
+    no regular file (a device, a pipe) is written through.
+
+    :param private: whether only its owner may read it, where it is new or
+        everybody might read it before
+    :raises Unwritten: if it cannot be written there
     """
-    folder = os.path.dirname(path) or '.'
+    data = encoded(text.rstrip('\n') + '\n')
     try:
-        handle, temporary = tempfile.mkstemp(dir=folder, prefix='.report-')
+        descriptor = _descriptor(path)
+        if descriptor is not None:
+            _through(descriptor, data)
+            return
+        path_ = os.path.realpath(path)
         try:
-            with os.fdopen(handle, 'w', encoding='utf-8') as stream:
-                stream.write(text.rstrip('\n') + '\n')
-            if not private:
-                mask = os.umask(0)
-                os.umask(mask)
-                os.chmod(temporary, 0o666 & ~mask)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+            old = os.stat(path_)
+        except FileNotFoundError:
+            _replace(path_, data, private, None)
+            return
+        if stat.S_ISREG(old.st_mode):
+            _replace(path_, data, private, old)
+        else:
+            _through(path_, data)
+    except clock.OutOfTime:
+        raise Unwritten(f'cannot write {path}: nobody has read from it '
+                        f'within {SECONDS:g} s') from None
     except OSError as exc:
-        raise arguments.Usage(f'cannot write {path}: '
-                              f'{os.strerror(exc.errno or 0)}') from None
+        raise Unwritten(f'cannot write {path}: '
+                        f'{os.strerror(exc.errno or 0)}') from None
 
 
-def show(text: str, table: bool = True) -> None:
+def encoded(text: str) -> bytes:
+    """Return UTF-8; half a character, as of a file name, is escaped."""
+    return text.encode('utf-8', 'backslashreplace')
+
+
+def _descriptor(path):
+    """Return the number if a path is one of this process's open files.
+
+    ``/dev/stdout`` is a link to a link that only the kernel can follow.
+    """
+    for _ in range(10):
+        folder, name = os.path.split(os.path.abspath(path))
+        if os.path.realpath(folder) == f'/proc/{os.getpid()}/fd' and (
+                re.fullmatch('[0-9]+', name)):
+            return int(name)
+        if not os.path.islink(path):
+            return None
+        path = os.path.join(folder, os.readlink(path))
+    return None
+
+
+def is_stdout(path: str) -> bool:
+    """Return whether what is written to a path stands on stdout."""
+    try:
+        return _descriptor(path) == 1
+    except OSError:
+        return False
+
+
+def _through(target, data):
+    """Write into what another may read slowly, or not at all."""
+    def put():
+        with open(target, 'wb', buffering=0,
+                  closefd=isinstance(target, str)) as stream:
+            _put(stream, data)
+
+    clock.bounded(put, clock.Clock(SECONDS))
+
+
+def _replace(path, data, private, old):
+    """Write a new file, and put it in the place of the old one.
+
+    :param old: os.stat_result of that one, None if there is none
+    """
+    try:
+        handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path),
+                                             prefix='.report-')
+    except OSError:
+        if old is None:
+            raise
+        _overwrite(path, data)
+        return
+    try:
+        with os.fdopen(handle, 'wb') as stream:
+            stream.write(data)
+            alike = _make_alike(handle, old, private)
+        if alike:
+            os.replace(temporary, path)
+            return
+    except BaseException as exc:
+        os.unlink(temporary)
+        # A file that is mounted into a container cannot be replaced.
+        if not isinstance(exc, OSError) or exc.errno != errno.EBUSY:
+            raise
+    else:
+        os.unlink(temporary)
+    _overwrite(path, data)
+
+
+def _overwrite(path, data):
+    """Write into a file that cannot be replaced by one like it."""
+    with open(path, 'r+b') as stream:
+        stream.write(data)
+        stream.truncate()
+
+
+def _make_alike(handle, old, private):
+    """Give a new file the owner and mode of the old one, if that is allowed.
+
+    :returns: whether it has them
+    """
+    if old is None:
+        if not private:
+            mask = os.umask(0)
+            os.umask(mask)
+            os.fchmod(handle, 0o666 & ~mask)
+        return True
+    try:
+        new = os.fstat(handle)
+        if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
+            os.fchown(handle, old.st_uid, old.st_gid)
+        mode = stat.S_IMODE(old.st_mode)
+        os.fchmod(handle, 0o600 if private and mode & stat.S_IROTH else mode)
+    except PermissionError:
+        return False
+    return True
+
+
+def show(text: str, form: str = 'text') -> None:
     """Print a document; a table that a person looks at has colours.
 
-    :param table: whether it is the format for a person
+    :param form: ``table``, ``text``, or a format for machines, which is
+        UTF-8 whatever the locale is
+    :raises Gone: if the reader has ended
+    :raises Unwritten: if stdout cannot be written
     """
-    if not table or not sys.stdout.isatty():
-        print(text.rstrip('\n'))
-        return
+    text = text.rstrip('\n') + '\n'
+    with printing():
+        if form == 'table' and sys.stdout.isatty():
+            _coloured(text)
+        elif hasattr(sys.stdout, 'buffer'):
+            sys.stdout.flush()
+            _put(sys.stdout.buffer, text.encode(
+                sys.stdout.encoding if form in ('table', 'text') else 'utf-8',
+                'backslashreplace'))
+        else:
+            print(text, end='')
+
+
+def _put(stream, data):
+    """Write all; an unbuffered stream may take a part of it only."""
+    left = memoryview(data)
+    while left:
+        left = left[stream.write(left) or 0:]
+
+
+@contextlib.contextmanager
+def printing():
+    """Write on stdout what is printed within, and say if that fails.
+
+    :raises Gone: if the reader has ended
+    :raises Unwritten: if stdout cannot be written
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise Gone from None
+    except OSError as exc:
+        raise Unwritten(f'cannot write to stdout: '
+                        f'{os.strerror(exc.errno or 0)}') from None
+
+
+def _coloured(text):
     from rich import console
     from rich import text as rich_text
     coloured = rich_text.Text(text)
@@ -89,4 +285,4 @@ def show(text: str, table: bool = True) -> None:
         coloured.highlight_regex(f'(?<=Result: ){result}', style)
     coloured.highlight_regex('(?m)^(To do first|Worth a look):', 'bold')
     # Lines must stay whole, or a remedy could not be copied.
-    console.Console(highlight=False, soft_wrap=True).print(coloured)
+    console.Console(highlight=False, soft_wrap=True).print(coloured, end='')

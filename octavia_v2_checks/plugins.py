@@ -25,7 +25,7 @@ from typing import NamedTuple
 from octavia_v2_checks.upstream import versions
 
 #: What the names of the groups that matter here begin with.
-GROUPS = ('octavia_v2_checks.', 'octavia.status.')
+GROUPS = ('octavia_v2_checks.', 'octavia.status.', 'octavia.api.drivers')
 
 
 class Plugin(NamedTuple):

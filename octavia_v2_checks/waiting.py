@@ -48,15 +48,29 @@ def run(settings: settings_.Settings, selected: Sequence[registry.Check],
         if seconds:
             _tell_changes(report, said, time.monotonic() - begin, tell)
         left = seconds - (time.monotonic() - begin)
-        if not failing or left <= 0:
+        if report.interrupted or not failing or left <= 0:
             return dataclasses.replace(
                 report, duration=time.monotonic() - begin)
-        time.sleep(min(PAUSE, left))
-        again = engine.run(settings, failing, deadline.renewed(),
-                           observer=observer, beside=report.rows)
-        fresh = {row.id: row for row in again.rows}
-        report = dataclasses.replace(report, rows=tuple(
-            fresh.get(row.id, row) for row in report.rows))
+        report = _again(settings, failing, report, min(PAUSE, left),
+                        deadline.renewed, observer)
+
+
+def _again(settings, failing, report, pause, renewed, observer):
+    """Return the report with what another attempt says in it.
+
+    What an earlier attempt has said stands until a later one has ended.
+    """
+    try:
+        time.sleep(pause)
+    except KeyboardInterrupt:
+        return dataclasses.replace(report, interrupted=True)
+    again = engine.run(settings, failing, renewed(), observer=observer,
+                       beside=report.rows)
+    if again.interrupted:
+        return dataclasses.replace(report, interrupted=True)
+    fresh = {row.id: row for row in again.rows}
+    return dataclasses.replace(report, rows=tuple(
+        fresh.get(row.id, row) for row in report.rows))
 
 
 def _row(report, check):

@@ -22,6 +22,7 @@ import tempfile
 import threading
 import time
 from typing import Any
+from urllib import parse
 
 from tests import commands
 from tests import probing
@@ -44,6 +45,10 @@ PASSWORD = 'Kanari7@Zeisig8:Amsel9/Drossel4%Finken5$Meise6\'Elster3"Spatz2'
 
 #: The same for servers and clients that agree on what is beyond ASCII.
 UNICODE = PASSWORD + 'äUhu11'
+
+
+#: The password as it stands in a URL.
+QUOTED = parse.quote(PASSWORD, safe='')
 
 
 def leaks(text: str) -> list[str]:

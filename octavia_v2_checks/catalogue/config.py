@@ -25,9 +25,10 @@ ENTRIES = [
         'configuration file where it is something else.'),
     Entry(
         'config.encoding', 'FAILURE',
-        'A configuration file is not plain UTF-8.',
+        'A configuration file or variable is not plain UTF-8.',
         'oslo.config reads UTF-8 without a byte order mark. Every Octavia '
-        'service that reads the file stops at its start.',
+        'service that reads the file stops at its start; what stands in a '
+        'variable cannot be sent to a server.',
         'Save the file as UTF-8 without a byte order mark.'),
     Entry(
         'config.unknown-option', 'FAILURE',
@@ -243,8 +244,28 @@ ENTRIES = [
         'It covers nothing, and who wrote it believes that it does.',
         'Correct the id; octavia-v2-checks list prints all of them.'),
     Entry(
+        'config.no-files', 'FAILURE',
+        'No configuration file of Octavia was read.',
+        'No OS_TASK_FLOW__ variable is set either, or a directory that may '
+        'hold a file cannot be read by this user. The defaults are fine, and '
+        'say nothing about the services.',
+        'Run it as a user who may read the configuration of Octavia, or name '
+        'the files with --config-file.'),
+    Entry(
+        'config.provider-unknown', 'FAILURE',
+        'enabled_provider_drivers is empty, or names a provider that nothing '
+        'here serves.',
+        'Where the name was meant to be amphora, Octavia refuses every load '
+        'balancer of that provider, and these checks have nothing to look '
+        'at.',
+        'Correct [api_settings] enabled_provider_drivers, such as '
+        '"amphora:The Octavia Amphora driver".'),
+    Entry(
         'config.undetermined', 'FAILURE',
         'The configuration could not be judged.',
-        'A rule itself failed, so nothing is known about what it looks for.',
-        'Report it, with what octavia-v2-checks --debug prints.'),
+        'A rule itself failed, or octavia-status has read a file that cannot '
+        'be read a second time, so nothing is known about what it '
+        'configures.',
+        'Put the configuration into regular files. If a rule failed, report '
+        'it with what octavia-v2-checks --debug prints.'),
 ]

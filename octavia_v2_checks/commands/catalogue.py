@@ -43,34 +43,40 @@ def _add_explain(commands):
 
 
 def _list(args) -> int:
+    from octavia_v2_checks import output
+    lines = []
     if args.format == 'json':
-        print(json.dumps([
+        lines.append(json.dumps([
             {'id': id_, 'title': title, 'findings': [
                 {'id': e.id, 'severity': e.severity.lower(),
                  'title': e.title} for e in catalogue.area(id_).values()]}
             for id_, title in catalogue.CHECKS.items()], indent=2))
-        return 0
-    width = max(len(e.id) for e in catalogue.entries())
-    for id_, title in catalogue.CHECKS.items():
-        print(f'{id_}: {title}')
-        for e in catalogue.area(id_).values():
-            print(f'  {e.id:<{width}}  {e.severity.lower():<7}  {e.title}')
+    else:
+        width = max(len(e.id) for e in catalogue.entries())
+        for id_, title in catalogue.CHECKS.items():
+            lines.append(f'{id_}: {title}')
+            lines += [f'  {e.id:<{width}}  {e.severity.lower():<7}  {e.title}'
+                      for e in catalogue.area(id_).values()]
+    output.show('\n'.join(lines))
     return 0
 
 
 def _explain(args) -> int:
+    from octavia_v2_checks import output
     if args.id in catalogue.CHECKS:
-        print(f'{args.id}: {catalogue.CHECKS[args.id]}\n')
-        for id_ in catalogue.area(args.id):
-            print(f'  {id_}')
+        output.show('\n'.join([
+            f'{args.id}: {catalogue.CHECKS[args.id]}', '',
+            *(f'  {id_}' for id_ in catalogue.area(args.id))]))
         return 0
     known = {e.id: e for e in catalogue.entries()}
     if args.id not in known:
         raise arguments.unknown('id', args.id, known,
                        '"octavia-v2-checks list" prints all of them')
     entry = known[args.id]
-    print(f'{entry.id} ({entry.severity.lower()})\n')
-    for title, text in (('', entry.title), ('Why it matters: ', entry.why),
-                        ('How to mend it: ', entry.remedy)):
-        print(textwrap.fill(title + text, 78, break_on_hyphens=False) + '\n')
+    output.show('\n\n'.join([
+        f'{entry.id} ({entry.severity.lower()})',
+        *(textwrap.fill(title + text, 78, break_on_hyphens=False)
+          for title, text in (('', entry.title),
+                              ('Why it matters: ', entry.why),
+                              ('How to mend it: ', entry.remedy)))]))
     return 0

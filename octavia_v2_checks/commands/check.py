@@ -18,6 +18,7 @@ import sys
 import time
 
 from octavia_v2_checks import arguments
+from octavia_v2_checks import streams
 
 
 def add(commands):
@@ -28,8 +29,8 @@ def add(commands):
     check = upgrade_commands.add_parser(
         'check', help='run the checks',
         description='Exit codes: 0 all is well, 1 warnings, 2 failures, '
-                    '64 a mistake in the command line, 255 the run itself '
-                    'failed.')
+                    '64 a usage error, 130 interrupted, 255 the run itself '
+                    'failed, or an output could not be written.')
     arguments.config_arguments(check, 'more_config')
     check.add_argument('--json', action='store_const', const='json',
                        dest='format', help='same as --format json')
@@ -37,7 +38,7 @@ def add(commands):
                        help='table (the default), json, junit, prometheus, '
                             'html, nagios, or one that another package '
                             'brings')
-    check.add_argument('--output', metavar='FILE',
+    check.add_argument('--output', metavar='FILE', type=arguments.path,
                        help='write the report to FILE; with another format '
                             'than table, stdout still gets the table')
     check.add_argument('--only', type=arguments.ids, metavar='ID,..',
@@ -102,24 +103,38 @@ def _run(args, settings, begin):
         chosen, skipped = _select(
             registry.checks(), args.only,
             own('skip') if args.skip is None else args.skip, args.offline)
+        if 'config' in skipped:
+            arguments.require_own(settings)
         deadline = clock.Deadline(args.deadline or own('deadline'),
                                   args.probe_timeout or own('probe_timeout'),
                                   time.monotonic() - begin)
         engine.prepare(settings, deadline)
         with progress.shown() as observer:
             report = waiting.run(settings, chosen, deadline, skipped,
-                                 args.wait or own('wait'), _tell, observer)
-    for form, path in settings.report_files:
-        output.write(path, formats[form](report))
-    if args.output:
-        output.write(args.output, formats[name](report))
+                                 args.wait or own('wait'), streams.tell,
+                                 observer)
+    files = list(settings.report_files)
+    if args.output and not output.is_stdout(args.output):
+        files.append((name, args.output))
         name = 'table'
-    output.show(formats[name](report), name == 'table')
+    wrong = output.leave(report, files, formats)
+    try:
+        document = output.rendered(name, formats[name], report)
+    except output.Unwritten as exc:
+        wrong.append(exc.args[0])
+        name, document = 'table', formats['table'](report)
+    try:
+        output.show(document, name)
+    except output.Unwritten as exc:
+        wrong.append(exc.args[0])
+    except output.Gone:
+        if not wrong:
+            raise
+    if report.interrupted:
+        raise KeyboardInterrupt
+    if wrong:
+        raise arguments.Broken('; '.join(wrong))
     return report.exit_code(args.fail_level or own('fail_level'))
-
-
-def _tell(line):
-    print(line, file=sys.stderr)
 
 
 def _release(given: str) -> str:

@@ -33,10 +33,11 @@ def add(commands):
 def run(args) -> int:
     """Run the command, and return its exit code."""
     from octavia_v2_checks import compare
+    from octavia_v2_checks import output
     try:
         reports = compare.read(args.reports)
     except compare.Unusable as exc:
         raise arguments.Usage(exc.args[0]) from None
     found = compare.differences(reports)
-    print(compare.render(args.format, reports, found))
+    output.show(compare.render(args.format, reports, found))
     return compare.exit_code(found)

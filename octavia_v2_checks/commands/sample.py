@@ -34,8 +34,10 @@ def add(commands):
         '--provision', action='store_true',
         help='add, as comments, what to run on the servers: databases, '
              'accounts, rights')
-    sample.add_argument('--output', metavar='FILE',
-                        help='write to FILE, which only you may read')
+    sample.add_argument('--output', metavar='FILE', type=arguments.path,
+                        help='write to FILE, which only you may read; one '
+                             'that was there, and that not everybody could '
+                             'read, keeps its owner and mode')
     sample.set_defaults(run=run)
 
 
@@ -48,8 +50,8 @@ def run(args) -> int:
         text = sample.render(args.backend, args.assignments, args.provision)
     except settings.UsageError as exc:
         raise arguments.Usage(exc.args[0]) from None
-    if args.output:
-        output.write(args.output, text, private=True)
+    if args.output is None or output.is_stdout(args.output):
+        output.show(text, 'conf')
     else:
-        print(text)
+        output.write(args.output, text, private=True)
     return 0

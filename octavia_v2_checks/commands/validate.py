@@ -33,6 +33,7 @@ def add(commands):
 
 def run(args) -> int:
     """Run the command, and return its exit code."""
+    from octavia_v2_checks import output
     from octavia_v2_checks import settings
     from octavia_v2_checks import validate
     loaded = arguments.load(args.config + args.more_config
@@ -41,5 +42,6 @@ def run(args) -> int:
         found = validate.run(loaded, args.target_release)
     except settings.UsageError as exc:
         raise arguments.Usage(exc.args[0]) from None
-    print(validate.render(args.format, found, loaded))
+    output.show(validate.render(args.format, found, loaded),
+                'text' if args.format == 'table' else args.format)
     return validate.exit_code(found)

@@ -42,19 +42,20 @@ def render(findings: Iterable[Finding], settings: Any) -> str:
     findings = list(findings)
     ids = {id_: number for number, id_ in enumerate(
         dict.fromkeys(f.id for f in findings))}
-    base = pathlib.Path.cwd().as_uri().rstrip('/') + '/'
+    base = _base()
     run = {
         'tool': {'driver': {
             'name': 'octavia-v2-checks',
             'version': versions.installed('octavia-v2-checks') or 'unknown',
             'rules': [_rule(catalogue.entry(id_)) for id_ in ids],
         }},
-        'originalUriBaseIds': {_BASE: {'uri': base}},
-        'artifacts': [{'location': _artifact(path)}
+        'originalUriBaseIds': {
+            _BASE: {'uri': f'{base.as_uri().rstrip("/")}/'}} if base else {},
+        'artifacts': [{'location': _artifact(path, base)}
                       for path in settings.redactor.clean(
                           [f.path for f in settings.files])],
         'columnKind': 'unicodeCodePoints',
-        'results': [_result(f, ids[f.id]) for f in findings],
+        'results': [_result(f, ids[f.id], base) for f in findings],
     }
     return json.dumps(
         {'$schema': _SCHEMA, 'version': '2.1.0', 'runs': [run]}, indent=2)
@@ -70,7 +71,7 @@ def _rule(entry):
     }
 
 
-def _result(finding, index):
+def _result(finding, index, base):
     remedy = f' Remedy: {finding.remedy}' if finding.remedy else ''
     result: dict[str, Any] = {
         'ruleId': finding.id,
@@ -88,7 +89,7 @@ def _result(finding, index):
     location: dict[str, Any] = {}
     if finding.file:
         location['physicalLocation'] = {
-            'artifactLocation': _artifact(finding.file)}
+            'artifactLocation': _artifact(finding.file, base)}
         if finding.line:
             location['physicalLocation']['region'] = {
                 'startLine': finding.line}
@@ -100,9 +101,20 @@ def _result(finding, index):
     return result
 
 
-def _artifact(path):
-    path = os.path.abspath(path)
-    relative = os.path.relpath(path)
-    if relative.startswith(os.pardir + os.sep):
-        return {'uri': pathlib.Path(path).as_uri()}
-    return {'uri': parse.quote(relative), 'uriBaseId': _BASE}
+def _base():
+    """Return the working directory, None if it has been deleted."""
+    try:
+        return pathlib.Path.cwd()
+    except OSError:
+        return None
+
+
+def _artifact(path, base):
+    if base is not None:
+        path = os.path.abspath(path)
+        relative = os.path.relpath(path)
+        if not relative.startswith(os.pardir + os.sep):
+            # Names are bytes, and need not be UTF-8.
+            return {'uri': parse.quote(os.fsencode(relative)),
+                    'uriBaseId': _BASE}
+    return {'uri': pathlib.Path(path).as_uri()}

@@ -30,29 +30,25 @@ from octavia_v2_checks import clock
 from octavia_v2_checks import findings
 from octavia_v2_checks import opts
 from octavia_v2_checks import waivers
+from octavia_v2_checks.settings import files as files_
 from octavia_v2_checks.settings import inifile
+from octavia_v2_checks.settings import parsed as parsed_
 from octavia_v2_checks.settings import problems
+from octavia_v2_checks.settings import providers
 from octavia_v2_checks.settings import reader as reader_
 from octavia_v2_checks.settings import redact
 from octavia_v2_checks.settings import secrets as secrets_
+from octavia_v2_checks.settings import trust
+from octavia_v2_checks.settings.files import UsageError as UsageError
 from octavia_v2_checks.settings.reader import Value
 
 #: Program whose default files are read: octavia.conf and octavia-status.conf
 #: with their .conf.d directories, in ~/.octavia, ~, /etc/octavia and /etc.
 PROG = 'octavia-status'
 
-#: Provider names under which the amphora driver runs the amphorav2 code
-#: (octavia.api.drivers entry points, from 9.0.0 on).
-AMPHORA_PROVIDERS = frozenset({'amphora', 'amphorav2', 'octavia'})
-
-
 #: Seconds to read the configuration: the default deadline, since the
 #: configured one is not known yet.
 LOAD_SECONDS = 20.0
-
-
-class UsageError(Exception):
-    """What was asked for cannot be read at all; exit code 64."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +64,8 @@ class Settings:
         what came of it
     :ivar target_release: the Octavia that is to run, the installed one if
         None
+    :ivar unknown: why these are not the values that are in force, None where
+        they are
     """
 
     values: Mapping[tuple[str, str], Value]
@@ -77,6 +75,7 @@ class Settings:
     broken_sources: Mapping[str, str] = dataclasses.field(
         default_factory=dict)
     target_release: str | None = None
+    unknown: findings.Finding | None = None
 
     def __getitem__(self, key: str | tuple[str, str]) -> Value:
         """Return an option by name (of ``[task_flow]``) or (group, name)."""
@@ -94,6 +93,9 @@ class Settings:
                 'the configuration does not parse',
                 cause=next(problems.finding_of(f, p) for f in self.files
                            for p in f.problems))
+        if self.unknown:
+            raise findings.Blocked('the configuration is not known',
+                                   cause=self.unknown)
         value = self.values[group, name]
         if value.error:
             raise findings.Blocked(f'[{group}] {name} has no valid value',
@@ -110,6 +112,20 @@ class Settings:
         if value is None or value.error:
             return next(o.default for o in opts.own_opts() if o.dest == name)
         return value.value
+
+    def require_own(self) -> None:
+        """Let a run without the check ``config`` pass only if it may.
+
+        Nobody else would say that a default stands in for what is wrong.
+
+        :raises UsageError: for an option of ours that cannot be read
+        """
+        for value in self.values.values():
+            if value.group == opts.OWN_GROUP and value.error:
+                raise UsageError(
+                    f'[{value.group}] {value.name} has no valid value; '
+                    f'octavia-v2-checks validate{self.config_args} says '
+                    f'more.')
 
     @functools.cached_property
     def waivers(self) -> tuple[waivers.Rule, ...]:
@@ -135,10 +151,17 @@ class Settings:
     def amphora_enabled(self) -> bool:
         """Whether Octavia serves load balancers of the amphora provider.
 
-        :raises findings.Blocked: if a worker could not read the option
+        :raises findings.Blocked: if a worker could not read the option, or
+            another name may have been meant for it
         """
-        providers = self.get('enabled_provider_drivers', 'api_settings')
-        return bool(AMPHORA_PROVIDERS & set(providers or {}))
+        enabled = self.get('enabled_provider_drivers', 'api_settings')
+        if providers.AMPHORA & set(enabled):
+            return True
+        if not enabled or providers.unknown(enabled):
+            raise findings.Blocked(
+                'which providers Octavia serves is not known',
+                option='api_settings.enabled_provider_drivers')
+        return False
 
     def require_jobboard(self) -> None:
         """Let a live check pass only where Octavia would use the jobboard.
@@ -194,45 +217,6 @@ def schema() -> dict[str, list[cfg.Opt]]:
     }
 
 
-def _readable(path: str) -> str:
-    path = os.path.expanduser(path)
-    try:
-        with open(path, 'rb') as stream:
-            stream.read(0)
-    except OSError as exc:
-        raise UsageError(
-            f'{path}: {os.strerror(exc.errno or 0)}. Name a configuration '
-            f'file that this user may read.') from None
-    return path
-
-
-def _directory(path: str) -> list[str]:
-    path = os.path.expanduser(path)
-    try:
-        names = os.listdir(path)
-    except OSError as exc:
-        raise UsageError(
-            f'{path}: {os.strerror(exc.errno or 0)}. Name the directory that '
-            f'holds the *.conf files.') from None
-    # oslo.config globs *.conf, which leaves out hidden files.
-    return [_readable(os.path.join(path, name)) for name in sorted(names)
-            if name.endswith('.conf') and not name.startswith('.')]
-
-
-def _paths(named: Iterable[tuple[str, str]],
-           default_files: list[str], default_dirs: list[str]) -> list[str]:
-    """Return the files in the order in which oslo.config parses them."""
-    named = list(named)
-    kinds = {kind for kind, _ in named}
-    paths = [] if 'file' in kinds else list(default_files)
-    if 'dir' not in kinds:
-        for path in default_dirs:
-            paths += _directory(path)
-    for kind, path in named:
-        paths += [_readable(path)] if kind == 'file' else _directory(path)
-    return paths
-
-
 def _foreign_sources(reader):
     """Return the groups of config_source that other drivers serve.
 
@@ -243,7 +227,7 @@ def _foreign_sources(reader):
             and reader.text(g.strip(), 'driver') != opts.OWN_GROUP]
 
 
-def _open_sources(reader, groups, arguments, default_files, default_dirs):
+def _open_sources(reader, groups, files):
     """Let the drivers of other config sources answer too."""
     from stevedore import driver
     conf = cfg.ConfigOpts()
@@ -252,9 +236,9 @@ def _open_sources(reader, groups, arguments, default_files, default_dirs):
     for group in groups:
         try:
             if not reader.sources:
-                conf(arguments, project='octavia', prog=PROG,
-                     default_config_files=default_files,
-                     default_config_dirs=default_dirs)
+                with files_.copies(files) as paths:
+                    conf([], project='octavia', prog=PROG,
+                         default_config_files=paths, default_config_dirs=[])
             manager: Any = driver.DriverManager(
                 'oslo.config.driver', reader.text(group, 'driver'),
                 invoke_on_load=True)
@@ -278,45 +262,56 @@ def _strange_variables():
 
 
 def load_in_time(named: Iterable[tuple[str, str]],
-                 seconds: float = LOAD_SECONDS) -> Settings:
+                 seconds: float = LOAD_SECONDS,
+                 parsed: parsed_.Parsed | None = None) -> Settings:
     """Do as :func:`load`, but wait for no config source that is remote.
 
     :raises clock.OutOfTime: if they have not all answered
     """
-    return clock.bounded(lambda: load(named), clock.Clock(seconds))
+    within = clock.Clock(seconds)
+    return clock.bounded(lambda: load(named, parsed, within), within)
 
 
-def load(named: Iterable[tuple[str, str]] = ()) -> Settings:
+def load(named: Iterable[tuple[str, str]] = (),
+         parsed: parsed_.Parsed | None = None,
+         within: clock.Clock | None = None) -> Settings:
     """Read a configuration as ``octavia-status`` would.
 
     :param named: ``('file', path)`` and ``('dir', path)`` in the order of
         the command line; the default files of octavia-status where none of
         a kind is named
+    :param parsed: what this program has parsed already; it is read again and
+        compared, and nothing that is named or found counts
+    :param within: the time for all of it
     :raises UsageError: for a file or directory that is not there or not
         readable
     """
-    named = list(named)
-    default_files = cfg.find_config_files('octavia', PROG)
-    default_dirs = cfg.find_config_dirs('octavia', PROG)
-    files = []
-    for path in _paths(named, default_files, default_dirs):
-        try:
-            files.append(inifile.read(path))
-        except OSError as exc:
-            raise UsageError(f'{path}: {os.strerror(exc.errno or 0)}. Name a '
-                             f'configuration file.') from None
-    arguments = []
-    for kind, path in named:
-        arguments += [f'--config-{kind}', path]
+    if parsed is None:
+        named = list(named)
+        kinds = {kind for kind, _ in named}
+        default_files = ([] if 'file' in kinds else
+                         cfg.find_config_files('octavia', PROG))
+        default_dirs = ([] if 'dir' in kinds else
+                        cfg.find_config_dirs('octavia', PROG))
+    else:
+        default_files, default_dirs, named, _ = parsed
+    found = files_.read(named, default_files, default_dirs, within,
+                        afresh=parsed is None)
     values: Mapping[tuple[str, str], Value] = {}
     broken: Mapping[str, str] = {}
-    if not any(f.problems for f in files):
-        reader = reader_.Reader(files, schema())
+    if not any(f.problems for f in found.files):
+        reader = reader_.Reader(found.files, schema())
         groups = _foreign_sources(reader)
         if groups:
-            _open_sources(reader, groups, arguments, default_files,
-                          default_dirs)
+            _open_sources(reader, groups, found.files)
         values = reader.values()
         broken = reader.broken
-    return Settings(values, tuple(files), tuple(arguments),
-                    _strange_variables(), broken)
+    return Settings(
+        values, found.files,
+        tuple(word for kind, path in named
+              for word in (f'--config-{kind}', path)),
+        _strange_variables(), broken, unknown=(
+            trust.not_in_force(found, parsed, schema()) or trust.not_known(
+                found, [*values.values()], bool(broken), () if any(
+                    kind == 'file' for kind, _ in named)
+                else files_.closed(default_files))))

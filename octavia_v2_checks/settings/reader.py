@@ -234,7 +234,8 @@ class Reader:
                      else opt.type(texts[-1]))
         except ValueError:
             error = _error(opt.dest, texts[-1])
-        if opt.dest in _NOT_EMPTY and not texts[-1].strip():
+        if error is None and (is_bytes(texts[-1]) or (
+                opt.dest in _NOT_EMPTY and not texts[-1].strip())):
             error, value = 'use', None
         text = texts[-1].strip()
         return Value(value=value, error=error,
@@ -298,6 +299,18 @@ class _Names(dict):
 
     def __getitem__(self, name):
         return self._reader.resolve(name, self._group)
+
+
+def is_bytes(text: str) -> bool:
+    """Return whether a text of the environment is not UTF-8.
+
+    Python keeps such bytes as halves of characters, which no client sends.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _error(name, text):

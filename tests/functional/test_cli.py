@@ -66,7 +66,7 @@ def test_usage(args, named):
     (['--fail-level', 'none'], '--fail-level'),
     (['--only', 'config', '--skip', 'config'], 'no check'),
     (['--json', '--format', 'xml'], 'xml'),
-    (['--output', '/nonexistent/report.json'], '/nonexistent'),
+    (['--output', ''], '--output'),
 ])
 def test_usage_of_check(config, args, named):
     assert named in one_line(check(config, *args))

@@ -134,6 +134,19 @@ PRESENT = [
     Case('invalid-value', '[octavia_v2_checks]\nfail_level = error§\n'),
     Case('invalid-value',
          '[api_settings]\nenabled_provider_drivers = amphora,ovn§\n'),
+    *(Case('invalid-value', f'[octavia_v2_checks]\n{name} = {text}§\n')
+      for name in ('deadline', 'probe_timeout', 'wait')
+      for text in ('', 'inf', '1e400', 'nan', '-1', '86401', '1 s')),
+    *(Case('invalid-value', f'[octavia_v2_checks]\n{name} = 0.9§\n')
+      for name in ('deadline', 'probe_timeout')),
+    Case('parse-error',
+         '[octavia_v2_checks]\nreport_file = json:/tmp/a\0b§\n'),
+
+    *(Case('provider-unknown',
+           f'[api_settings]\nenabled_provider_drivers = {text}§\n')
+      for text in ('', 'Amphora:x', 'amphra:x', 'AMPHORAV2:x',
+                   'amphora-v2:x', 'ocatvia:x', 'amphora:x, ampora:y',
+                   'ovn:x, amfora:y', 'frobnicator:x')),
 
     Case('duplicate-option', 'engine = serial\nengine = parallel§\n'),
     Case('duplicate-option',
@@ -463,6 +476,15 @@ ABSENT = [
     Case('invalid-value', 'jobboard_backend_hosts =\n    10.0.0.1\n'),
     Case('invalid-value',
          '[api_settings]\nenabled_provider_drivers = amphora: A, ovn: B\n'),
+    *(Case('invalid-value', f'[octavia_v2_checks]\n{name} = {text}\n')
+      for name in ('deadline', 'probe_timeout', 'wait')
+      for text in ('1', '1.5', '1e2', '86400')),
+    Case('invalid-value', '[octavia_v2_checks]\nwait = 0\n'),
+    *(Case('provider-unknown',
+           f'[api_settings]\nenabled_provider_drivers = {text}\n')
+      for text in ('amphora:x', 'amphorav2:x', 'octavia:x', 'ovn:OVN',
+                   'ovn:x, amphora:y', 'a10:x, f5:y, radware:z',
+                   'noop_driver:x')),
     Case('duplicate-option', '[task_flow]\nengine = serial\n'
          '[other]\nengine = serial\n'),
     Case('half-quoted', "engine = 'serial'\n"

@@ -330,7 +330,7 @@ def test_output_stays_as_it_was_after_a_mistake(tmp_path):
                      'max_workers=0', '--output', str(path)]) == 64
     assert path.read_text() == 'old'
     assert cli.main(['sample', '--backend', 'redis', '--output',
-                     str(tmp_path / 'no' / 'octavia.conf')]) == 64
+                     str(tmp_path / 'no' / 'octavia.conf')]) == 255
 
 
 def test_backends_on_the_command_line_are_all():

@@ -53,6 +53,10 @@ def check(settings: settings_.Settings, deadline: object = None,
     if target_release is None:
         target_release = settings.target_release
     view = View(settings, _release(target_release))
+    if settings.unknown and not settings.unreadable:
+        yield settings.unknown
+        if settings.unknown.id == 'config.undetermined':
+            return
     for rule in files.RULES if settings.unreadable else RULES:
         for found in rule(view):
             if found.option and found.severity is Severity.FAILURE:

@@ -125,7 +125,11 @@ class URL:
         database = self.query.get('database') or self.query.get(
             'db') or self.query.get('dbname') or self.database or ''
         if kind == 'sqlite':
-            return kind, os.path.abspath(database)
+            try:
+                return kind, os.path.abspath(database)
+            except OSError:
+                # The working directory has been deleted.
+                return kind, database
         host = self.query.get('host') or self.host or ''
         if (self.query.get('unix_socket') or host.startswith('/')
                 or _is_local(host)):

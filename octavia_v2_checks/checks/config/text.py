@@ -22,6 +22,7 @@ from octavia_v2_checks.checks.config.view import shown
 from octavia_v2_checks.checks.config.view import View
 from octavia_v2_checks.findings import Finding
 from octavia_v2_checks.findings import finding
+from octavia_v2_checks.settings import reader
 from octavia_v2_checks.settings.reader import Value
 
 _OPTION_LINE = re.compile(r'(\w+)\s*[=:]')
@@ -49,6 +50,16 @@ def swallowed_lines(view: View) -> Iterator[Finding]:
                 f'Delete the spaces in front of {name}.',
                 option=value.option, file=value.origin,
                 line=(value.line or 0) + number)
+
+
+def not_utf8(view: View) -> Iterator[Finding]:
+    """Yield variables with bytes that no client could send."""
+    for value in view.given(*{group for group, _ in view.settings.values}):
+        if reader.is_bytes(value.raw or '') and view.matters(value):
+            yield finding(
+                'config.encoding',
+                f'{named(value)} has bytes that are not UTF-8.',
+                f'Set {value.origin} to a text in UTF-8.', **value.where)
 
 
 def half_quoted(view: View) -> Iterator[Finding]:
@@ -144,5 +155,5 @@ def _last(view: View, value: Value):
     return None
 
 
-RULES = [swallowed_lines, half_quoted, inline_comments, overridden]
+RULES = [not_utf8, swallowed_lines, half_quoted, inline_comments, overridden]
 LATE_RULES = [unresolved]

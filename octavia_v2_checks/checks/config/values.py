@@ -30,6 +30,8 @@ from octavia_v2_checks.checks.config.view import View
 from octavia_v2_checks.checks.config.view import ZOOKEEPER
 from octavia_v2_checks.findings import Finding
 from octavia_v2_checks.findings import finding
+from octavia_v2_checks.settings import providers
+from octavia_v2_checks.settings import redact
 
 #: Seconds of Octavia's own default.
 _SHORTEST_CLAIM = 30
@@ -109,6 +111,29 @@ def _expected(value):
         return ('not a list of NAME:DESCRIPTION pairs',
                 'Write NAME:DESCRIPTION pairs, separated by commas.')
     return 'no name', 'Write a name, or delete the line.'
+
+
+def strange_providers(view: View) -> Iterator[Finding]:
+    """Yield what nobody serves, for which amphora may have been meant."""
+    value = view.settings['api_settings', 'enabled_provider_drivers']
+    if value.error or value.option in view.reported:
+        return
+    right = 'such as "amphora:The Octavia Amphora driver".'
+    if not value.value:
+        yield finding(
+            'config.provider-unknown',
+            f'{named(value)} is empty, so Octavia serves no load balancer '
+            f'at all.', f'Name the providers, {right}', **value.where)
+    for name in providers.unknown(value.value):
+        near = providers.meant(name)
+        yield finding(
+            'config.provider-unknown',
+            f'{named(value)} names the provider '
+            f'{redact.option_name(name)!r}: {providers.looked()}.'
+            + (f' Did you mean {near}?' if near else ''),
+            f'Write {near}.' if near else
+            f'Install its driver, or correct the name, {right}',
+            **value.where)
 
 
 def paths(view: View) -> Iterator[Finding]:
@@ -198,4 +223,5 @@ def no_revert(view: View) -> Iterator[Finding]:
                       **value.where)
 
 
-RULES = [sources, invalid, paths, trap, ignored, short_claims, no_revert]
+RULES = [sources, invalid, strange_providers, paths, trap, ignored,
+         short_claims, no_revert]
