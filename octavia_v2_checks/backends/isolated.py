@@ -294,6 +294,8 @@ def _child(sock: socket.socket, seconds: float, target: str, args: tuple
     limit = pages * resource.getpagesize() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # Whatever speaks TLS would write its secrets into that file.
+    os.environ.pop('SSLKEYLOGFILE', None)
     global _parent  # noqa: PLW0603 - a process has one parent
     _parent = _Channel(sock)
     module, _, name = target.partition(':')
