@@ -101,6 +101,8 @@ def _finish(look, url, child):
     try:
         leader = child.finish()['leader']
     except net.Fault as exc:
+        if exc.host is None:
+            return  # this host was too slow to ask it
         look.answers, look.fault = False, net.Fault(
             'member-down', exc.text,
             f'Start etcd at {peer}. Where it runs, let this host reach what '

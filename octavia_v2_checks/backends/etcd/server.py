@@ -202,8 +202,10 @@ class Server:
                                      lambda: self._start(self.url))
 
     def _facts(self):
+        # No server takes part: a slow import is not the server's fault.
         return self._deadline.shared(
-            (Server, 'facts'), lambda: self._child().ask('environment'))
+            (Server, 'facts'), lambda: self._child().ask(
+                'environment', clock=clocks.Clock(self._deadline.left())))
 
     @contextlib.contextmanager
     def _telling(self, plain=False):
