@@ -410,15 +410,17 @@ class Child:
             self._begin(question, args, clock)
             return self._finish()
 
-    def begin(self, question: str, *args: Any) -> None:
+    def begin(self, question: str, *args: Any,
+              clock: clocks.Clock | None = None) -> None:
         """Ask, and go on; :meth:`finish` has the answer.
 
         Nobody else may ask meanwhile.
 
+        :param clock: as for :meth:`ask`
         :raises net.Fault: and others, as :meth:`ask`
         """
         with self._turn():
-            self._begin(question, args, None)
+            self._begin(question, args, clock)
 
     def finish(self) -> Any:
         """Return the answer to what :meth:`begin` asked.

@@ -20,7 +20,6 @@ same.
 
 from collections.abc import Iterator
 import contextlib
-import importlib.util
 from typing import Any
 
 from octavia_v2_checks import clock as clocks
@@ -55,19 +54,13 @@ class Etcd:
         server = self._server()
         try:
             yield from server.environment()
-            release = server.connect()
-            if release and release < MINIMUM:
-                raise net.Fault(
-                    'server-old', f'{server.peer} is etcd '
-                    f'{_dotted(release)}; TaskFlow needs {_dotted(MINIMUM)} '
-                    f'or later.', host=server.peer)
-            yield from self._state(server)
+            found = self._state()
         except net.Fault as exc:
-            if exc.detail != 'requests' or importlib.util.find_spec(
-                    self.client.module):
-                yield exc
-        else:
-            yield f'etcd {_dotted(release or ())} at {server.peer}.'
+            yield exc
+            return
+        yield from found
+        release = server.connect()
+        yield f'etcd {_dotted(release or ())} at {server.peer}.'
 
     @contextlib.contextmanager
     def board(self) -> Iterator[board_etcd.EtcdBoard]:
@@ -75,9 +68,8 @@ class Etcd:
 
         :raises net.Fault: where a worker would fail
         """
-        server = self._server()
-        server.connect()
-        yield board_etcd.EtcdBoard(server, self._namespace())
+        self._state()
+        yield board_etcd.EtcdBoard(self._server(), self._namespace())
 
     def _server(self):
         return self._deadline.shared(server_.Server, lambda: server_.Server(
@@ -86,23 +78,35 @@ class Etcd:
     def _namespace(self):
         return self._settings.get('jobboard_backend_namespace')
 
-    def _state(self, server):
-        status = self._seen(server, 'status')
-        if 'NOSPACE' in status['alarms']:
-            yield _full(server, status)
-        if 'CORRUPT' in status['alarms']:
-            yield net.Fault(
-                'not-writable', f'{server.peer} has found its data to differ '
-                f'from those of the other members (alarm CORRUPT), and takes '
-                f'no requests.', 'Remove the corrupt member with etcdctl '
-                'member remove, and add it anew with an empty directory.',
+    def _state(self) -> list[net.Fault]:
+        """Return what is wrong with a server that can be read.
+
+        :raises net.Fault: of one that cannot, the same for all who ask
+        """
+        return self._deadline.shared(Etcd, self._look)
+
+    def _look(self):
+        server = self._server()
+        release = server.connect()
+        if release and release < MINIMUM:
+            raise net.Fault(
+                'server-old', f'{server.peer} is etcd {_dotted(release)}; '
+                f'TaskFlow needs {_dotted(MINIMUM)} or later.',
                 host=server.peer)
+        status = self._seen(server, 'status')
         if status['learner']:
             raise _learning(server, status)
-        yield from cluster.faults(server.peer, status, self._seen(
-            server, 'members'), server.neighbour)
-        if status['leader']:
-            server.ask('count', clients_etcd.jobs(self._namespace()))
+        if 'CORRUPT' in status['alarms']:
+            raise _corrupt(server)
+        members = self._seen(server, 'members')
+        wrong = list(cluster.faults(server.peer, status, members,
+                                    server.neighbour))
+        if not status['leader']:
+            raise wrong[0]
+        if 'NOSPACE' in status['alarms']:
+            wrong.insert(0, _full(server, status))
+        server.ask('count', clients_etcd.jobs(self._namespace()))
+        return wrong
 
     def _seen(self, server, question) -> Any:
         """Return what the server says of itself.
@@ -135,6 +139,14 @@ def _full(server, status):
         f'writes until its alarm NOSPACE is cleared.',
         f'{command} compact {status["revision"]} && {command} defrag && '
         f'{command} alarm disarm', host=server.peer)
+
+
+def _corrupt(server):
+    return net.Fault(
+        'not-writable', f'{server.peer} has found its data to differ from '
+        f'those of the other members (alarm CORRUPT), and takes no '
+        f'requests.', 'Remove the corrupt member with etcdctl member remove, '
+        'and add it anew with an empty directory.', host=server.peer)
 
 
 def _learning(server, status):

@@ -21,7 +21,8 @@ from urllib import parse
 from octavia_v2_checks.backends import isolated
 from octavia_v2_checks.backends import net
 
-#: Makes a child that asks a member at a URL, None where none is to ask.
+#: Makes a child that has begun to load what asks a member at a URL, None
+#: where none is to be asked.
 Neighbour = Callable[[str], isolated.Child | None]
 
 #: How many addresses of members to ask: each costs a process. A cluster has
@@ -84,8 +85,10 @@ def _looks(members, neighbour):
     for look, url in places[:_MOST]:
         child = neighbour(url)
         if child:
-            child.begin('status')
             asked.append((look, url, child))
+    for _, _, child in asked:
+        child.finish()
+        child.begin('status')
     for look, url, child in asked:
         if not look.answers:
             _finish(look, url, child)
@@ -101,8 +104,6 @@ def _finish(look, url, child):
     try:
         leader = child.finish()['leader']
     except net.Fault as exc:
-        if exc.host is None:
-            return  # this host was too slow to ask it
         look.answers, look.fault = False, net.Fault(
             'member-down', exc.text,
             f'Start etcd at {peer}. Where it runs, let this host reach what '

@@ -82,8 +82,7 @@ class Server:
         except ImportError as exc:
             raise net.Fault(
                 'client-missing', f'etcd3gw needs the Python module '
-                f'{exc.name}, which is not installed.',
-                detail='requests') from None
+                f'{exc.name}, which is not installed.') from None
         self._session = session.Session(url, arguments, timeout)
         self.peer = self._session.peer
         self._path = path

@@ -123,6 +123,9 @@ class Server:
     def neighbour(self, url: str) -> isolated.Child | None:
         """Return what asks another member, None if there is no way to it.
 
+        It has been told to load first: its time to answer shall be the
+        member's alone.
+
         :param url: where it says that clients find it
         """
         try:
@@ -134,8 +137,10 @@ class Server:
                 or parts.scheme != self._arguments.get('protocol', 'http')
                 or (_local(host) and not _local(self._host))):
             return None
-        return self._start(clients_etcd.base_url(host, port, parts.scheme),
-                           self._found()[1])
+        child = self._start(clients_etcd.base_url(host, port, parts.scheme),
+                            self._found()[1])
+        child.begin('environment', clock=self._rest())
+        return child
 
     def explained(self, fault: net.Fault) -> net.Fault:
         """Return a fault with what mends it in this configuration."""
@@ -202,10 +207,13 @@ class Server:
                                      lambda: self._start(self.url))
 
     def _facts(self):
-        # No server takes part: a slow import is not the server's fault.
         return self._deadline.shared(
             (Server, 'facts'), lambda: self._child().ask(
-                'environment', clock=clocks.Clock(self._deadline.left())))
+                'environment', clock=self._rest()))
+
+    def _rest(self):
+        """Return the clock of a question in which no server takes part."""
+        return clocks.Clock(self._deadline.left())
 
     @contextlib.contextmanager
     def _telling(self, plain=False):
