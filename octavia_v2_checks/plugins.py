@@ -10,21 +10,22 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Finds entry points, without parsing the metadata of everything there is.
+"""Entry points: found without a cache on disk, loaded by stevedore.
 
-``importlib.metadata.entry_points()`` reads and sorts the entry points of
-every distribution, and stevedore keeps a cache in the home directory, where
-a gate that promises to write nothing must not leave a file.
+stevedore keeps a cache in the home directory, where a gate that promises to
+write nothing must not leave a file, and lists the entry points of every
+distribution to make it.
 """
 
 import functools
 from importlib import metadata
 import sys
+from typing import Any
 from typing import NamedTuple
 
 from octavia_v2_checks.upstream import versions
 
-#: What the names of the groups that matter here begin with.
+#: The groups that are looked for begin with these.
 GROUPS = ('octavia_v2_checks.', 'octavia.status.', 'octavia.api.drivers')
 
 
@@ -36,6 +37,41 @@ class Plugin(NamedTuple):
 
     owner: str
     entry: metadata.EntryPoint
+
+    def load(self) -> Any:
+        """Return what it names, loaded by a manager for it alone.
+
+        So it may hang or end the thread, and no other is harmed by that.
+
+        :raises BaseException: what its module raises
+        """
+        extension, = _manager()(self.entry).extensions
+        return extension.plugin
+
+
+@functools.cache
+def _manager() -> Any:
+    """Return the class of managers; ``--help`` needs no stevedore."""
+    from stevedore import extension
+
+    class Manager(extension.ExtensionManager):
+        """Loads a single entry point, which was found elsewhere."""
+
+        def __init__(self, entry: metadata.EntryPoint):
+            self._entry = entry
+            super().__init__(entry.group, on_load_failure_callback=_fail)
+
+        def list_entry_points(self) -> list[metadata.EntryPoint]:
+            """Return what is to be loaded, and ask no cache."""
+            return [self._entry]
+
+    return Manager
+
+
+def _fail(_manager: Any, _entry: metadata.EntryPoint, exc: BaseException
+          ) -> None:
+    """Let whoever asked see why it does not load."""
+    raise exc
 
 
 @functools.cache

@@ -100,11 +100,12 @@ def checks() -> list[Check]:
     """
     found = [Check(id_, title, functools.partial(_own, id_))
              for id_, title in catalogue.CHECKS.items()]
-    for owner, entry in plugins.find(ENTRY_POINTS):
-        if owner != OURS:
-            _add(found, Check(entry.name, entry.name, entry.load, owner))
-    for owner, entry in plugins.find(CLASSES):
-        for check in _of_class(owner, entry):
+    for plugin in plugins.find(ENTRY_POINTS):
+        name = plugin.entry.name
+        if plugin.owner != OURS:
+            _add(found, Check(name, name, plugin.load, plugin.owner))
+    for plugin in plugins.find(CLASSES):
+        for check in _of_class(plugin):
             _add(found, check)
     return found
 
@@ -124,23 +125,24 @@ def _failing(id_, title, owner, exc):
     return Check(id_, title, load, owner)
 
 
-def _of_class(owner, entry) -> list[Check]:
+def _of_class(plugin) -> list[Check]:
     """Return the checks of one class, or one that fails in their place."""
+    name, owner = plugin.entry.name, plugin.owner
     try:
-        named = clock.bounded(lambda: list(entry.load()().get_checks()),
+        named = clock.bounded(lambda: list(plugin.load()().get_checks()),
                               clock.Clock(CLASSES_SECONDS))
-        return list(_named(owner, entry, named))
+        return list(_named(owner, name, named))
     except clock.OutOfTime:
-        return [_failing(entry.name, entry.name, owner, Unfit(
+        return [_failing(name, name, owner, Unfit(
             f'its class named no checks within {CLASSES_SECONDS:g} s'))]
     except BaseException as exc:
-        return [_failing(entry.name, entry.name, owner, exc)]
+        return [_failing(name, name, owner, exc)]
 
 
-def _named(owner, entry, named) -> Iterator[Check]:
+def _named(owner, name, named) -> Iterator[Check]:
     for title, function in named:
         slug = re.sub('[^a-z0-9]+', '-', str(title).lower()).strip('-')
-        id_ = f'{entry.name}-{slug}'
+        id_ = f'{name}-{slug}'
         yield Check(id_, str(title),
                     functools.partial(_adapted, id_, function), owner)
 

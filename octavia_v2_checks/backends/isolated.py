@@ -294,6 +294,8 @@ def _child(sock: socket.socket, seconds: float, target: str, args: tuple
     limit = pages * resource.getpagesize() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # Whatever speaks TLS would write its secrets into that file.
+    os.environ.pop('SSLKEYLOGFILE', None)
     global _parent  # noqa: PLW0603 - a process has one parent
     _parent = _Channel(sock)
     module, _, name = target.partition(':')
@@ -408,15 +410,17 @@ class Child:
             self._begin(question, args, clock)
             return self._finish()
 
-    def begin(self, question: str, *args: Any) -> None:
+    def begin(self, question: str, *args: Any,
+              clock: clocks.Clock | None = None) -> None:
         """Ask, and go on; :meth:`finish` has the answer.
 
         Nobody else may ask meanwhile.
 
+        :param clock: as for :meth:`ask`
         :raises net.Fault: and others, as :meth:`ask`
         """
         with self._turn():
-            self._begin(question, args, None)
+            self._begin(question, args, clock)
 
     def finish(self) -> Any:
         """Return the answer to what :meth:`begin` asked.

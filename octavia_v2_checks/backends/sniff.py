@@ -18,6 +18,7 @@ import ssl
 import threading
 
 from octavia_v2_checks import clock as clocks
+from octavia_v2_checks.backends import isolated
 from octavia_v2_checks.backends import net
 from octavia_v2_checks.backends import stream as stream_
 
@@ -63,6 +64,9 @@ _LIMIT = 16384
 #: answers with S or N.
 SSL_REQUEST = b'\0\0\0\x08\x04\xd2\x16\x2f'
 
+#: Seconds for a process to start.
+_START = 1.0
+
 #: Seconds to wait for a better name, after the first.
 _AFTERTHOUGHT = 0.5
 
@@ -73,6 +77,21 @@ def second_look(deadline: clocks.Clock) -> clocks.Clock:
     Half of what is left at most: the failure has to be told in time.
     """
     return clocks.Clock(min(_SECOND_LOOK, deadline.left() / 2))
+
+
+def at(deadline: clocks.Deadline, host: str, port: int) -> str | None:
+    """Return what :func:`identify` finds, in a child process."""
+    seconds = second_look(deadline).seconds
+    try:
+        return isolated.call(
+            deadline, f'{__name__}:_identified', host, port, seconds,
+            clock=clocks.Clock(min(seconds + _START, deadline.left())))
+    except (net.Fault, clocks.OutOfTime):
+        return None
+
+
+def _identified(host: str, port: int, seconds: float) -> str | None:
+    return identify(host, port, clocks.Clock(seconds))
 
 
 def recognise(data: bytes) -> str | None:

@@ -138,6 +138,12 @@ ENTRIES = [
           'It refuses every write until the alarm is cleared by hand.',
           'Run etcdctl compact, etcdctl defrag and etcdctl alarm disarm, and '
           'raise --quota-backend-bytes.'),
+    Entry('jobboard.gateway-off', 'FAILURE',
+          'The etcd server runs without its gRPC gateway.',
+          'Octavia talks to etcd through that gateway only. Workers start all '
+          'the same, see no jobs, and cannot post one.',
+          'Start etcd with --enable-grpc-gateway=true, in a configuration '
+          'file enable-grpc-gateway: true.'),
     Entry('jobboard.cluster-mode', 'FAILURE',
           'The server is a Redis Cluster.',
           'TaskFlow uses several keys in one script, and a cluster refuses '
@@ -181,7 +187,8 @@ ENTRIES = [
     Entry('jobboard.member-down', 'WARNING',
           'One of several jobboard servers does not answer.',
           'Jobs flow for now. With the next failure they may not.',
-          'Start that server, or take it out of jobboard_backend_hosts.'),
+          'Start that server, or take it out of jobboard_backend_hosts; a '
+          'member of etcd with etcdctl member remove.'),
     Entry('jobboard.not-durable', 'WARNING',
           'Redis keeps the jobs in memory only.',
           'When Redis restarts, all jobs are gone. The flows behind them '

@@ -71,9 +71,9 @@ def load(driver: str) -> type[jobboard.Jobboard] | None:
     :raises ImportError: if it is there and does not load
     :raises AttributeError: likewise
     """
-    for _, entry in plugins.find(ENTRY_POINTS):
-        if entry.name == driver:
-            return entry.load()
+    for plugin in plugins.find(ENTRY_POINTS):
+        if plugin.entry.name == driver:
+            return plugin.load()
     return None
 
 

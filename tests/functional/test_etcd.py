@@ -110,15 +110,15 @@ def test_the_fact_names_the_server(probe, trio):
 
 
 def test_reads_the_board(probe, etcd):
-    _put(etcd, '/taskflow/jobs/board/job1.data', '{"a": 1}')
+    _put(etcd, '/taskflow/jobs/board/job1.data', '{"name": "a"}')
     _put(etcd, '/taskflow/jobs/board/job1.lock', '')
     _put(etcd, '/taskflow/jobs/boarding/job1.data', '')
-    found, _ = probe.backend(backend.Etcd, [etcd.host], etcd.port).connect()
-    assert found.range('/taskflow/jobs/board/') == {
-        '/taskflow/jobs/board/job1.data': b'{"a": 1}',
-        '/taskflow/jobs/board/job1.lock': b''}
-    assert found.count('/taskflow/jobs/board/') == 2
-    assert found.count('/taskflow/jobs/nothing/') == 0
+    server = probe.backend(backend.Etcd, [etcd.host], etcd.port,
+                           jobboard_backend_namespace='board')
+    with server.board() as board:
+        assert board.count() == 1 and board.trashed() == 0
+        (job,), = board.pages()
+    assert (job.key, job.name, job.owner) == ('1', 'a', 'unknown')
 
 
 def test_the_other_hosts_are_not_used(probe, etcd):

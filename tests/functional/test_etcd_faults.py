@@ -261,7 +261,7 @@ def test_a_proxy_for_https(probe, secure, tls, monkeypatch):
     with Proxy(LOGIN.encode()) as proxy:
         monkeypatch.setenv('http_proxy', 'http://127.0.0.1:1')
         assert probe(secure, **{TLS: tls}) == []
-        monkeypatch.setenv('https_proxy', f'{QUOTED}@{peer(proxy)}')
+        monkeypatch.setenv('https_proxy', f'http://{QUOTED}@{peer(proxy)}')
         probing.only(probe(secure, **{TLS: tls}), 'jobboard.environment')
         assert proxy.connections
         assert all(r.startswith(b'CONNECT') for r in proxy.received)

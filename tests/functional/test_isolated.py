@@ -284,3 +284,8 @@ def test_the_spawner_ends_with_its_run():
     assert is_gone(spawner)
     with pytest.raises(ProcessLookupError):
         os.kill(spawner, 0)
+
+
+def test_a_question_that_is_begun_has_its_own_clock(child):
+    child.begin('wait', 1, clock=clock.Clock(5))
+    assert child.finish() == 'awake'

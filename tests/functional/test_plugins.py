@@ -34,10 +34,14 @@ WRONG = {
     'acme_thief': "yielded 'jobboard.refused', which is not its own id",
     'acme_missing': 'ModuleNotFoundError',
     'acme_nothing': 'TypeError',
+    'acme_leaving': 'SystemExit at leaving.py:',
+    'acme_hanging': 'no result within the deadline',
+    'acme_asserting': 'AssertionError at asserting.py:',
     'acme-checks:jobboard': 'uses the id jobboard of another check',
     'acme_class-acme-accounts': 'KeyError',
     'acme_class_raises': 'OSError',
     'acme_class_missing': 'AttributeError',
+    'acme_class_leaving': 'SystemExit at leaving.py:',
 }
 
 
@@ -137,10 +141,45 @@ def test_only_and_skip_know_it(installed, config):
 def test_a_format_of_its_own(installed, config):
     done = run(installed, config, '--only', 'config', '--format', 'acme')
     assert done.stdout.startswith('acme: ')
-    done = run(installed, config, '--only', 'config', '--format',
-               'acme_broken')
-    assert done.returncode == 64
-    assert 'acme_broken of acme-checks does not load' in done.stderr
+
+
+@pytest.mark.parametrize('form', [
+    'acme_broken', 'acme_leaving', 'acme_hanging'])
+def test_a_format_that_does_not_load(installed, config, form):
+    done = run(installed, config, '--only', 'config', '--format', form)
+    assert done.returncode == 64 and not done.stdout
+    assert f'{form} of acme-checks does not load' in done.stderr
+    # Whoever does not ask for it is not harmed.
+    assert run(installed, config, '--only', 'config').stdout
+
+
+#: stevedore keeps no cache for an interpreter below /tmp, which would hide
+#: that we write one.
+ELSEWHERE = """
+import sys
+sys.executable = '/opt/python'
+sys.argv[0] = 'octavia-v2-checks'
+"""
+OURS = ELSEWHERE + """
+from octavia_v2_checks import cli
+cli.main(sys.argv[1:])
+"""
+THEIRS = ELSEWHERE + """
+from stevedore import extension
+extension.ExtensionManager('oslo.config.driver')
+"""
+
+
+@pytest.mark.parametrize('program, writes', [(OURS, False), (THEIRS, True)])
+def test_no_cache_is_written(installed, config, tmp_path, program, writes):
+    subprocess.run(
+        [sys.executable, '-c', program, '--config-file', config, 'upgrade',
+         'check', '--deadline', '3', '--format', 'acme'],
+        check=True, capture_output=True, timeout=60,
+        env=commands.environment(PYTHONPATH=installed, HOME=str(tmp_path),
+                                 XDG_CACHE_HOME=str(tmp_path / 'cache')))
+    files = [p for p in tmp_path.rglob('*') if p.is_file()]
+    assert bool(files) == writes
 
 
 def test_in_the_stock_command(installed, config):

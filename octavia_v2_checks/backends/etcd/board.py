@@ -16,21 +16,31 @@ from collections.abc import Iterator
 import itertools
 import json
 import shlex
+from typing import Protocol
 
 from octavia_v2_checks.backends import board
-from octavia_v2_checks.backends.etcd import gateway
+from octavia_v2_checks.backends.etcd import server as server_
+from octavia_v2_checks.upstream import clients_etcd
 
+#: How many jobs to yield at a time.
 _PAGE = 150
 
-#: Of how many claims to ask when they end.
+#: How many claims to ask for the time that they have left.
 _ASKED = 5
-
-_JOBS = '/taskflow/jobs'
-_TRASH = '/taskflow/.trash'
 
 _DATA = '.data'
 _LOCK = '.lock'
 _TOUCHED = '.last_modified'
+
+
+class _Server(Protocol):
+    """What :func:`listed` asks; see :class:`gateway.Server`."""
+
+    def scan(self, prefix: str) -> Iterator[list[tuple[str, bytes]]]:
+        ...
+
+    def seconds_left(self, lease: int) -> int | None:
+        ...
 
 
 class EtcdBoard:
@@ -38,25 +48,22 @@ class EtcdBoard:
 
     :param server: the way to it
     :param namespace: the jobboard's
-    :param url: how etcdctl finds the server
     """
 
-    def __init__(self, server: gateway.Gateway, namespace: str, url: str):
+    def __init__(self, server: server_.Server, namespace: str):
         self._server = server
-        self._delete = f'etcdctl --endpoints={url} del --prefix '
-        self._jobs = f'{_JOBS}/{namespace}/job'
-        self._trash = f'{_TRASH}/{namespace}/'
-        self._asked = 0
+        self._delete = f'etcdctl --endpoints={server.url} del --prefix '
+        self._jobs = clients_etcd.jobs(namespace)
+        self._trash = clients_etcd.trash(namespace)
         self.place = self.trash = f'{namespace} at {server.peer}'
 
     def count(self) -> int:
         """Return how many jobs there are."""
-        return sum(key.endswith(_DATA) for page in self._server.scan(
-            self._jobs, keys_only=True) for key, _ in page)
+        return sum(self._server.pages('tally', self._jobs, _DATA))
 
     def trashed(self) -> int:
         """Return how many jobs lie in the trash."""
-        return self._server.count(self._trash)
+        return self._server.ask('count', self._trash)
 
     def workers(self) -> list[str]:
         """Return nothing: workers leave no trace on etcd."""
@@ -74,36 +81,44 @@ class EtcdBoard:
 
     def pages(self) -> Iterator[list[board.Job]]:
         """Yield all jobs, some at a time."""
-        pairs = itertools.chain.from_iterable(
-            self._server.scan(self._jobs))
-        # The keys of one job follow each other.
-        jobs = (self._job(stem, dict(group)) for stem, group
-                in itertools.groupby(pairs, lambda p: self._stem(p[0])))
-        found = filter(None, jobs)
-        while page := list(itertools.islice(found, _PAGE)):
-            yield page
+        for page in self._server.pages('jobs', self._jobs):
+            yield [board.Job(*fields) for fields in page]
 
-    def _stem(self, key):
-        return key.removeprefix(self._jobs).partition('.')[0]
 
-    def _job(self, stem, entries):
-        name = f'{self._jobs}{stem}'
-        data = entries.get(f'{name}{_DATA}')
-        if data is None:
-            # What is left when a job was taken off under a live claim.
-            return None
-        lock = entries.get(f'{name}{_LOCK}')
-        return board.decode(
-            stem, data, board.owner_of(lock),
-            lapsed=lock is None and f'{name}{_TOUCHED}' in entries,
-            expires=self._expires(lock))
+def listed(server: _Server, prefix: str) -> Iterator[list[tuple]]:
+    """Yield the jobs whose keys begin with a prefix; in the child process.
 
-    def _expires(self, lock):
-        if lock is None or self._asked >= _ASKED:
-            return None
-        self._asked += 1
-        try:
-            lease = json.loads(lock)['lease_id']
-        except (ValueError, KeyError, TypeError):
-            return None
-        return self._server.seconds_left(lease)
+    What their postings hold besides does not leave it.
+    """
+    pairs = itertools.chain.from_iterable(server.scan(prefix))
+    asked = itertools.count()
+    # The keys of one job follow each other.
+    groups = itertools.groupby(
+        pairs, lambda pair: pair[0].removeprefix(prefix).partition('.')[0])
+    jobs = (_job(server, f'{prefix}{stem}', stem, dict(group), asked)
+            for stem, group in groups)
+    found = filter(None, jobs)
+    while page := [tuple(j) for j in itertools.islice(found, _PAGE)]:
+        yield page
+
+
+def _job(server, name, stem, entries, asked):
+    data = entries.get(f'{name}{_DATA}')
+    if data is None:
+        # What is left when a job was taken off under a live claim.
+        return None
+    lock = entries.get(f'{name}{_LOCK}')
+    return board.decode(
+        stem, data, board.owner_of(lock),
+        lapsed=lock is None and f'{name}{_TOUCHED}' in entries,
+        expires=_expires(server, lock, asked))
+
+
+def _expires(server, lock, asked):
+    if lock is None:
+        return None
+    try:
+        lease = json.loads(lock)['lease_id']
+    except (ValueError, KeyError, TypeError):
+        return None
+    return server.seconds_left(lease) if next(asked) < _ASKED else None

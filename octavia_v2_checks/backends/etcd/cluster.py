@@ -15,14 +15,19 @@
 from collections.abc import Callable
 from collections.abc import Iterator
 import dataclasses
-import functools
+from typing import Any
+from urllib import parse
 
+from octavia_v2_checks.backends import isolated
 from octavia_v2_checks.backends import net
-from octavia_v2_checks.backends import parallel
-from octavia_v2_checks.backends.etcd import gateway
 
-#: Makes the way to a member's URL, or None where there is none from here.
-Neighbour = Callable[[str, str], gateway.Gateway | None]
+#: Makes a child that has begun to load what asks a member at a URL, None
+#: where none is to be asked.
+Neighbour = Callable[[str], isolated.Child | None]
+
+#: How many addresses of members to ask: each costs a process. A cluster has
+#: seven members at most.
+_MOST = 14
 
 
 @dataclasses.dataclass
@@ -33,75 +38,91 @@ class _Look:
     :ivar fault: why it is of no use to the cluster
     """
 
-    member: gateway.Member
-    answers: bool | None
+    member: dict[str, Any]
+    answers: bool | None = None
     fault: net.Fault | None = None
 
 
-def faults(board: gateway.Gateway, status: gateway.Status,
+def faults(peer: str, status: dict[str, Any], members: list[dict[str, Any]],
            neighbour: Neighbour) -> Iterator[net.Fault]:
     """Yield ``member-down``, or ``no-quorum`` where there is no leader.
 
     Without a leader although a majority answers, it is ``not-writable``:
     the members do not reach each other.
 
-    :param board: the member that workers use
+    :param peer: the member that workers use
     :param status: what it says of itself
-    :raises net.Fault: where it does not answer
+    :param members: what it says of all
     """
-    members = board.members()
-    looks = parallel.run([
-        functools.partial(_look, member, neighbour, board.path)
-        for member in members if member.id != status.member])
-    if status.leader:
+    looks = _looks([m for m in members if m['id'] != status['member']],
+                   neighbour)
+    if status['leader']:
         for look in looks:
             if look.fault:
-                yield net.Fault('member-down', look.fault.text,
-                                look.fault.remedy, host=look.fault.host)
+                yield look.fault
         return
-    voters = sum(m.votes for m in members)
-    answering = voters - sum(look.answers is False and look.member.votes
-                             for look in looks)
+    voters = sum(m['votes'] for m in members)
+    answering = voters - sum(
+        look.answers is False and look.member['votes'] for look in looks)
     seen = ' '.join(look.fault.text for look in looks if look.fault)
     if answering <= voters // 2:
         yield net.Fault(
-            'no-quorum', f'{board.peer} knows no leader, and only '
-            f'{answering} of {voters} members may be up. {seen}',
-            host=board.peer)
+            'no-quorum', f'{peer} knows no leader, and only {answering} of '
+            f'{voters} members may be up. {seen}', host=peer)
     else:
         yield net.Fault(
-            'not-writable', f'{board.peer} knows no leader and takes no '
+            'not-writable', f'{peer} knows no leader and takes no '
             f'writes. {seen}'.rstrip(),
             'Look at the connections between the members (their peer URLs); '
-            'an election that is under way ends within seconds.',
-            host=board.peer)
+            'an election that is under way ends within seconds.', host=peer)
 
 
-def _look(member, neighbour, path):
-    if not member.urls:
-        name = member.name or member.id
-        return _Look(member, False, net.Fault(
-            'member-down', f'Member {name} was added to the cluster and '
-            f'never started.',
-            f'Start it, or remove it: etcdctl member remove '
-            f'{_hexadecimal(member.id)}'))
-    look = _Look(member, None)
-    for url in member.urls:
-        way = neighbour(url, path)
-        if not way:
-            continue
-        try:
-            leader = way.status().leader
-        except net.Fault as exc:
-            look.answers, look.fault = False, exc
-            continue
-        fault = None if leader else net.Fault(
-            'member-down', f'{way.peer} knows no leader: it is cut off.',
-            host=way.peer)
-        return _Look(member, True, fault)
-    return look
+def _looks(members, neighbour):
+    """Ask the members side by side, each at all its addresses."""
+    looks = [_Look(m) for m in members]
+    places = [(look, url) for look in looks for url in look.member['urls']]
+    asked = []
+    for look, url in places[:_MOST]:
+        child = neighbour(url)
+        if child:
+            asked.append((look, url, child))
+    for _, _, child in asked:
+        child.finish()
+        child.begin('status')
+    for look, url, child in asked:
+        if not look.answers:
+            _finish(look, url, child)
+        child.close()
+    for look in looks:
+        if not look.member['urls']:
+            look.answers, look.fault = False, _never_started(look.member)
+    return looks
 
 
-def _hexadecimal(number):
+def _finish(look, url, child):
+    peer = parse.urlsplit(url).netloc
+    try:
+        leader = child.finish()['leader']
+    except net.Fault as exc:
+        look.answers, look.fault = False, net.Fault(
+            'member-down', exc.text,
+            f'Start etcd at {peer}. Where it runs, let this host reach what '
+            f'it announces in --advertise-client-urls.', host=peer)
+        return
+    look.answers, look.fault = True, None if leader else net.Fault(
+        'member-down', f'{peer} knows no leader: it is cut off.',
+        'Look at the connections between the members (their peer URLs).',
+        host=peer)
+
+
+def _never_started(member):
+    return net.Fault(
+        'member-down', f'Member {member["name"] or member["id"]} was added '
+        f'to the cluster and never started.',
+        f'Start it, or remove it: etcdctl member remove '
+        f'{hexadecimal(member["id"])}')
+
+
+def hexadecimal(number):
     """Return a member's number as etcdctl writes it."""
     return f'{int(number):x}' if number.isdecimal() else number

@@ -10,20 +10,20 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The JSON gateway of etcd, asked as etcd3gw asks it.
+"""What is asked of etcd through its JSON gateway, in a child process.
 
 Only questions are here: nothing puts, deletes, grants a lease or watches.
+Answers are plain data.
 """
 
 import base64
-from collections.abc import Callable
 from collections.abc import Iterator
+import json
 from typing import Any
-from typing import NamedTuple
 
-from octavia_v2_checks import clock as clocks
+from octavia_v2_checks.backends import isolated
 from octavia_v2_checks.backends import net
-from octavia_v2_checks.backends.etcd import http
+from octavia_v2_checks.upstream import clients_etcd
 
 #: What an error text has in it -> slug. The numbers of gRPC tell less.
 _ERRORS = (
@@ -51,8 +51,10 @@ _TEXTS = {
     'tls': 'has a gateway that cannot connect to etcd itself.',
 }
 
+_COMPACTED = 'compacted'
 
-_TOO_LONG = 'too-long'
+_LOGIN = 401
+_NOT_FOUND = 404
 
 #: How many entries of a scan to ask for first; then bytes of a page, and of
 #: what comes with each entry.
@@ -61,76 +63,83 @@ _PAGE = 1024 * 1024
 _OVERHEAD = 80
 
 
-class Status(NamedTuple):
-    """What a member says about itself.
-
-    :ivar member: its number
-    :ivar leader: the leader's, None if it knows none
-    :ivar alarms: ``NOSPACE``, ``CORRUPT``
-    :ivar revision: of the whole store
-    """
-
-    member: str
-    leader: str | None
-    alarms: frozenset[str]
-    revision: int | None
-
-
-class Member(NamedTuple):
-    """A member as the others know it.
-
-    :ivar urls: where its clients shall find it
-    :ivar votes: whether it counts for a quorum
-    """
-
-    id: str
-    name: str
-    urls: tuple[str, ...]
-    votes: bool
-
-
-class Gateway:
+class Server:
     """One etcd server.
 
     Every question raises :class:`net.Fault` where there is no proper answer.
 
-    :param client: the way to it
-    :param clock: gives the clock of one question
-    :ivar path: the gateway's path, to be set once it is known
+    :param url: of the server, without a path
+    :param arguments: what TaskFlow hands to etcd3gw
+    :param timeout: as for :class:`session.Session`
+    :param path: of the gateway, if it is known
     """
 
-    def __init__(self, client: http.Client,
-                 clock: Callable[[], clocks.Clock], path: str = ''):
-        self._client = client
-        self._clock = clock
-        self.peer = client.peer
-        self.path = path
+    def __init__(self, url: str, arguments: dict[str, Any],
+                 timeout: float | None, path: str | None = None):
+        isolated.step('importing requests')
+        try:
+            from octavia_v2_checks.backends.etcd import session
+        except ImportError as exc:
+            raise net.Fault(
+                'client-missing', f'etcd3gw needs the Python module '
+                f'{exc.name}, which is not installed.') from None
+        self._session = session.Session(url, arguments, timeout)
+        self.peer = self._session.peer
+        self._path = path
 
-    def version(self) -> str | None:
-        """Return the version that it says, None where it says none."""
-        answer = self._ask('/version')
-        version = answer.json().get('etcdserver')
-        if answer.status == 200 and isinstance(version, str):
-            return version
-        return None
+    def environment(self) -> dict[str, Any]:
+        """Tell what the environment and the files mean to requests."""
+        return {'proxy': self._session.proxy(),
+                'bundle': self._session.bundle(),
+                'login': self._session.login(),
+                'unloadable': self._session.unloadable()}
 
-    def status(self) -> Status:
-        """Ask it how it is."""
+    def version(self) -> tuple[int, str | None]:
+        """Return the HTTP status and the version that it says, if it does."""
+        answer = self._session.ask('/version')
+        version = _object(answer.body).get('etcdserver')
+        return answer.status, version if isinstance(version, str) else None
+
+    def use(self, path: str) -> None:
+        """Set where the gateway is."""
+        self._path = path
+
+    def paths(self) -> list[str]:
+        """Return where there is a gateway, of all places known."""
+        found = []
+        for path in clients_etcd.PATHS:
+            answer = self._session.ask(f'{path}maintenance/status', {})
+            if answer.status == 200 and 'header' in _object(answer.body):
+                found.append(path)
+        return found
+
+    def status(self) -> dict[str, Any]:
+        """Ask it how it is.
+
+        :returns: ``member``, its number; ``leader``, None if it knows none;
+            ``learner``; ``alarms``, of NOSPACE and CORRUPT; ``revision`` of
+            the store
+        """
         said = self._post('maintenance/status', {})
         errors = ' '.join(_strings(said.get('errors')))
-        return Status(
-            str(said['header'].get('member_id') or ''),
-            said.get('leader') or None,
-            frozenset(a for a in ('NOSPACE', 'CORRUPT')
-                      if f'alarm:{a}' in errors),
-            _number(said['header'].get('revision')))
+        leader = said.get('leader')
+        return {'member': str(said['header'].get('member_id') or ''),
+                'leader': str(leader) if _number(leader) else None,
+                'learner': said.get('isLearner') is True,
+                'alarms': [a for a in ('NOSPACE', 'CORRUPT')
+                           if f'alarm:{a}' in errors],
+                'revision': _number(said['header'].get('revision'))}
 
-    def members(self) -> list[Member]:
-        """Ask who belongs to its cluster."""
+    def members(self) -> list[dict[str, Any]]:
+        """Ask who belongs to its cluster.
+
+        :returns: of each ``id``, ``name``, ``urls`` where its clients find
+            it, and ``votes``, whether it counts for a quorum
+        """
         listed = _list(self._post('cluster/member/list', {}).get('members'))
-        return [Member(str(m.get('ID', '')), str(m.get('name') or ''),
-                       tuple(_strings(m.get('clientURLs'))),
-                       not m.get('isLearner'))
+        return [{'id': str(m.get('ID', '')), 'name': str(m.get('name') or ''),
+                 'urls': _strings(m.get('clientURLs')),
+                 'votes': not m.get('isLearner')}
                 for m in listed if isinstance(m, dict)]
 
     def count(self, prefix: str) -> int:
@@ -140,6 +149,19 @@ class Gateway:
         """
         said = self._post('kv/range', _prefix(prefix) | {'count_only': True})
         return _number(said.get('count')) or 0
+
+    def tally(self, prefix: str, suffix: str) -> Iterator[int]:
+        """Yield how many keys of a prefix have a suffix, part by part."""
+        for page in self.scan(prefix, keys_only=True):
+            yield sum(key.endswith(suffix) for key, _ in page)
+
+    def jobs(self, prefix: str) -> Iterator[list[tuple]]:
+        """Yield the jobs whose keys begin with a prefix, some at a time.
+
+        :returns: the fields of :class:`board.Job`
+        """
+        from octavia_v2_checks.backends.etcd import board
+        return board.listed(self, prefix)
 
     def scan(self, prefix: str, keys_only: bool = False
              ) -> Iterator[list[tuple[str, bytes]]]:
@@ -156,11 +178,14 @@ class Gateway:
             try:
                 said = self._post('kv/range', asked | {'limit': size})
             except net.Fault as fault:
-                if fault.detail != _TOO_LONG or size == 1:
+                if fault.detail == 'too-long' and size > 1:
+                    size = max(1, size // 10)
+                elif fault.detail != _COMPACTED or not asked.pop(
+                        'revision', None):
                     raise
-                size = max(1, size // 10)
                 continue
-            # All of it as it was when the first part was read.
+            # All of it as it was when the first part was read, unless etcd
+            # has forgotten that.
             asked.setdefault('revision', said['header'].get('revision'))
             listed = said.get('kvs') or []
             pairs = self._pairs(listed)
@@ -178,10 +203,9 @@ class Gateway:
             'TTL'))
         return seconds if seconds is not None and seconds >= 0 else None
 
-    def range(self, prefix: str) -> dict[str, bytes]:
-        """Return all keys that begin with a prefix, and their values."""
-        return dict(self._pairs(
-            self._post('kv/range', _prefix(prefix)).get('kvs') or []))
+    def close(self) -> None:
+        """Close the connection."""
+        self._session.close()
 
     def _pairs(self, listed):
         try:
@@ -189,56 +213,62 @@ class Gateway:
                      base64.b64decode(pair.get('value') or ''))
                     for pair in listed]
         except (KeyError, TypeError, AttributeError, ValueError):
-            raise self._no_gateway() from None
+            raise self._no_gateway(200) from None
 
     def _post(self, question: str, body: dict[str, Any]) -> dict[str, Any]:
-        answer = self._ask(f'{self.path}{question}', body)
-        said = answer.json()
+        answer = self._session.ask(f'{self._path}{question}', body)
+        said = _object(answer.body)
         if answer.status == 200 and isinstance(said.get('header'), dict):
             return said
-        error = said.get('error')
+        # Newer gateways have the second name only.
+        error = said.get('error', said.get('message'))
         if answer.body.startswith(_NAMED_CERTIFICATE):
             error = 'user name is empty'
         if not isinstance(error, str):
             raise self._no_gateway(answer.status)
+        raise self._refusal(question, answer.status, error,
+                            _number(said.get('code')))
+
+    def _refusal(self, question, status, error, code):
+        """Return the fault that a text of etcd's stands for."""
+        if 'not supported for learner' in error:
+            return net.Fault(
+                'not-writable', f'{self.peer} is a learner: it copies the '
+                f'others, and serves no clients.', host=self.peer,
+                detail='learner')
         for words, slug in _ERRORS:
             if words in error:
-                raise net.Fault(slug, f'{self.peer} {_TEXTS[slug]}',
-                                host=self.peer, detail='gateway')
-        raise net.Fault(
+                return net.Fault(slug, f'{self.peer} {_TEXTS[slug]}',
+                                 host=self.peer, detail='gateway')
+        return net.Fault(
             'undetermined', f'{self.peer} answered {question} with an error '
-            f'(HTTP {answer.status}, gRPC {_number(said.get("code"))}).',
-            host=self.peer)
+            f'(HTTP {status}, gRPC {code}).', host=self.peer,
+            detail=_COMPACTED if 'has been compacted' in error else None)
 
-    def _no_gateway(self, status=200):
-        if status == 404:
+    def _no_gateway(self, status):
+        if status == _LOGIN:
+            return net.Fault(
+                'auth-unsupported', f'{self.peer} demands a login (HTTP '
+                f'status {status}), and Octavia has none.', host=self.peer)
+        if status == _NOT_FOUND:
             return net.Fault(
                 'wrong-protocol', f'{self.peer} has no gateway at '
-                f'{self.path}.', host=self.peer, detail='path')
+                f'{self._path}.', host=self.peer, detail='path')
         return net.Fault(
-            'wrong-protocol', f'{self.peer} answers at {self.path} with HTTP '
-            f'status {status}, and not as etcd does.', host=self.peer,
-            detail='path')
-
-    def _ask(self, path: str, body: Any = None) -> http.Answer:
-        try:
-            return self._client.ask(self._clock(), path, body)
-        except ConnectionError:
-            raise net.Fault(
-                'refused', f'{self.peer} closed the connection before it had '
-                f'answered.', host=self.peer) from None
-        except http.TooLong:
-            raise net.Fault(
-                'undetermined', f'{self.peer} answered {path} with more than '
-                f'{http.LIMIT} bytes.', host=self.peer, detail=_TOO_LONG
-            ) from None
-        except http.Malformed:
-            raise net.Fault(
-                'wrong-protocol', f'{self.peer} does not answer as etcd '
-                f'does.', host=self.peer) from None
+            'wrong-protocol', f'{self.peer} answers at {self._path} with '
+            f'HTTP status {status}, and not as etcd does.', host=self.peer)
 
 
-def _prefix(prefix: str) -> dict[str, str]:
+def _object(body: bytes) -> dict[str, Any]:
+    """Return the JSON object in a body, empty if there is none."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _prefix(prefix: str) -> dict[str, Any]:
     """Return the range of all keys that begin with a prefix."""
     key = prefix.encode()
     end = key[:-1] + bytes((key[-1] + 1,))
