@@ -110,6 +110,7 @@ class Stream:
 
     :param tls: context for TLS, or None for plain text
     :param name: host name the certificate must be for
+    :ivar address: the one of the host's that is connected
     :raises net.Fault: ``unresolvable``, ``refused``, ``timeout`` or ``tls``
     """
 
@@ -123,6 +124,7 @@ class Stream:
                                  strict=True):
             try:
                 self._socket = self._connect(address, clock.left() / left)
+                self.address: str = address[4][0]
                 break
             except net.Fault as exc:
                 fault = exc
