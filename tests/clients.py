@@ -1,0 +1,124 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Releases of the worker's clients, each in a virtual environment.
+
+A test with the marker ``clients`` takes a :class:`Release`, asks it for the
+findings of a check, and lets TaskFlow do a worker's work with it on the same
+configuration. An environment is made when it is first asked for, with uv
+where that is installed and with pip elsewhere, and kept in ``.tox/clients``.
+"""
+
+import contextlib
+import fcntl
+import functools
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import types
+
+from tests import commands
+
+_ROOT = pathlib.Path(__file__).parent.parent
+
+#: Where the environments are kept.
+_PLACE = _ROOT / '.tox' / 'clients'
+
+_INSTALL = 900
+
+
+class Release:
+    """An environment with this project and some releases of others.
+
+    :param pins: requirements, such as ``redis==4.6.0``; what a backend and
+        a worker need besides comes with TaskFlow and this project
+    """
+
+    def __init__(self, *pins: str) -> None:
+        self.pins = pins
+
+    def __repr__(self) -> str:
+        return ' '.join(self.pins)
+
+    @functools.cached_property
+    def python(self) -> str:
+        """Its interpreter; the environment is made first."""
+        what = '\n'.join((sys.version, str(_ROOT), *self.pins))
+        place = _PLACE / hashlib.sha256(what.encode()).hexdigest()[:16]
+        with _lock(place):
+            if not (place / 'complete').exists():
+                shutil.rmtree(place, ignore_errors=True)
+                _make(place, self.pins)
+                (place / 'complete').touch()
+        return str(place / 'bin' / 'python')
+
+    def probe(self, check: str, config, timeout: float = 60
+              ) -> list[types.SimpleNamespace]:
+        """The findings of one check, as the command with it tells them."""
+        done = subprocess.run(
+            [os.path.join(os.path.dirname(self.python), 'octavia-v2-checks'),
+             '--config-file', str(config), 'upgrade', 'check', '--only',
+             check, '--format', 'json'], capture_output=True, text=True,
+            cwd='/', timeout=timeout, env=commands.environment())
+        assert done.stderr == '', done.stderr
+        row, = (c for c in json.loads(done.stdout)['checks']
+                if c['id'] == check)
+        return [types.SimpleNamespace(**f) for f in row['findings']]
+
+    def work(self, config, timeout: float = 60) -> dict:
+        """Do a worker's work; see :mod:`tests.worker_board`."""
+        return work(config, timeout, self.python)
+
+
+def work(config, timeout: float = 60, python: str = sys.executable) -> dict:
+    """Let TaskFlow do a worker's work on the board of a configuration.
+
+    :returns: what :mod:`tests.worker_board` tells; ``{'error': 'timeout'}``
+        where it does not end
+    """
+    try:
+        done = subprocess.run(
+            [python, '-m', 'tests.worker_board', str(config)],
+            capture_output=True, text=True, cwd=_ROOT, timeout=timeout,
+            env=commands.environment())
+    except subprocess.TimeoutExpired:
+        return {'error': 'timeout', 'causes': []}
+    assert done.stdout, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@contextlib.contextmanager
+def _lock(place: pathlib.Path):
+    """One process at a time makes an environment."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with open(f'{place}.lock', 'w') as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _make(place: pathlib.Path, pins: tuple[str, ...]) -> None:
+    uv = shutil.which('uv')
+    python = str(place / 'bin' / 'python')
+    if uv:
+        make = [uv, 'venv', '--quiet', '--python', sys.executable, str(place)]
+        install = [uv, 'pip', 'install', '--quiet', '--python', python]
+    else:
+        make = [sys.executable, '-m', 'venv', str(place)]
+        install = [python, '-m', 'pip', 'install', '--quiet']
+    for command in make, [*install, *pins, '--editable', str(_ROOT)]:
+        done = subprocess.run(command, capture_output=True, text=True,
+                              timeout=_INSTALL)
+        assert done.returncode == 0, done.stdout + done.stderr
