@@ -16,6 +16,7 @@ Socket timeouts start anew with every byte, so a server that sends one byte a
 second is never late for them. Here one clock runs for the whole connection.
 """
 
+import contextlib
 import errno
 import socket
 import ssl
@@ -150,7 +151,9 @@ class Stream:
         try:
             sock.settimeout(max(seconds, 0.001))
             sock.connect(where)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with contextlib.suppress(OSError):
+                # One that has hung up already is noticed by receive().
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return sock
         except TimeoutError:
             sock.close()

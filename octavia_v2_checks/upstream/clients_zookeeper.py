@@ -23,19 +23,15 @@ from typing import Any
 from typing import NamedTuple
 from urllib import parse
 
-from oslo_utils import strutils
-
 #: Seconds that a session lasts unless it is renewed, kazoo's own default. A
 #: connection attempt to one member may take as long.
 SESSION = 10.0
 
-#: What TaskFlow makes of an option, and what it takes where there is none.
-_OPTIONS = {'read_only': (strutils.bool_from_string, False),
-            'randomize_hosts': (strutils.bool_from_string, False),
-            'keyfile': (None, None), 'keyfile_password': (None, None),
-            'certfile': (None, None),
-            'use_ssl': (strutils.bool_from_string, False),
-            'verify_certs': (strutils.bool_from_string, True)}
+#: What TaskFlow hands on, and what it takes where there is none. Of what is
+#: a switch here, it makes one.
+_OPTIONS = {'read_only': False, 'randomize_hosts': False, 'keyfile': None,
+            'keyfile_password': None, 'certfile': None, 'use_ssl': False,
+            'verify_certs': True}
 
 _JOB = 'job'
 
@@ -51,11 +47,13 @@ def client(ensemble: str, options: dict[str, Any]) -> dict[str, Any]:
     :param ensemble: from :func:`hosts`
     :param options: ``jobboard_zookeeper_ssl_options``
     """
+    # The rules for hosts and paths are wanted without it.
+    from oslo_utils import strutils
     made: dict[str, Any] = {'hosts': ensemble}
-    for name, (convert, default) in _OPTIONS.items():
+    for name, default in _OPTIONS.items():
         value = options.get(name, default)
-        if convert and name in options:
-            value = convert(value, default=default)
+        if isinstance(default, bool):
+            value = strutils.bool_from_string(value, default=default)
         made[name] = value
     return made
 

@@ -17,8 +17,10 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 import contextlib
 import json
+import shlex
 import ssl
 import struct
+import sys
 from typing import Any
 
 from octavia_v2_checks.backends import board
@@ -164,7 +166,7 @@ class Session:
             from kazoo import exceptions
 
             from octavia_v2_checks.backends.zookeeper import reader
-        except ImportError as exc:
+        except Exception as exc:
             raise _unloaded(exc) from None
         self._errors, self._reader = exceptions, reader
         # Our paths are whole: they begin with the chroot.
@@ -273,14 +275,15 @@ def _host(data: bytes) -> str:
         return 'unknown'
 
 
-def _unloaded(exc: ImportError) -> net.Fault:
-    if exc.name == 'kazoo':
+def _unloaded(exc: Exception) -> net.Fault:
+    if isinstance(exc, ModuleNotFoundError) and exc.name == 'kazoo':
         return net.Fault('client-missing', 'kazoo is not installed.',
                          option='jobboard_backend_driver')
     return net.Fault(
         'client-fails', f'kazoo {versions.installed("kazoo")} is installed '
-        f'and does not load ({type(exc).__name__}: no {exc.name}).',
-        'Install kazoo anew.', option='jobboard_backend_driver')
+        f'and does not load ({type(exc).__name__}).',
+        f'{shlex.quote(sys.executable)} -m pip install --force-reinstall '
+        f'kazoo', option='jobboard_backend_driver')
 
 
 def _nameless(peer: str, detail: str | None) -> net.Fault:
