@@ -20,12 +20,36 @@ from hypothesis import strategies as st
 import pytest
 
 from octavia_v2_checks.backends.etcd import http
-from tests.unit.test_jute import Stream
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=9),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
         st.text(max_size=5), inner, max_size=3), max_leaves=9)
+
+
+class Stream:
+    """A connection whose other end says *data*, in pieces, and hangs up."""
+
+    peer = 'etcd1:2379'
+
+    def __init__(self, data, piece=65536):
+        self.data = data
+        self.piece = piece
+        self.sent = b''
+        self.closed = False
+
+    def send(self, data):
+        self.sent += data
+
+    def receive(self, most=65536):
+        if not self.data:
+            raise ConnectionResetError
+        size = min(most, self.piece)
+        data, self.data = self.data[:size], self.data[size:]
+        return data
+
+    def close(self):
+        self.closed = True
 
 
 def _chunked(body, size):

@@ -182,8 +182,16 @@ class ZooKeeper:
                 raise findings.Blocked(
                     f'certfile and keyfile in {members_.TLS} cannot be '
                     f'loaded', option=f'task_flow.{members_.TLS}') from None
+        # It imports kazoo while the members answer.
+        self._child().begin('load')
         listed, _ = clients_zookeeper.members(arguments['hosts'])
         return members_.ask(self._deadline, arguments, listed)
+
+    def _child(self) -> isolated.Child:
+        """Return the process in which the session is, or will be."""
+        return self._deadline.shared('zookeeper child', lambda: isolated.Child(
+            self._deadline, _SESSION, self._arguments(),
+            self._settings.get(_NAMESPACE)))
 
     def _session(self) -> _Session:
         """Return the session of this run.
@@ -197,10 +205,8 @@ class ZooKeeper:
         serving = [m for m in members if m.serves]
         if not serving:
             raise next(members_.nobody_serves(members))
-        arguments = self._arguments()
-        child = isolated.Child(
-            self._deadline, _SESSION, arguments,
-            self._settings.get(_NAMESPACE))
+        child = self._child()
+        child.finish()
         # kazoo tries them one after the other.
         seconds = self._deadline.probe().seconds * len(serving)
         said = child.ask(

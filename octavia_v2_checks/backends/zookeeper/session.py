@@ -24,7 +24,6 @@ import sys
 from typing import Any
 
 from octavia_v2_checks.backends import board
-from octavia_v2_checks.backends import isolated
 from octavia_v2_checks.backends import net
 from octavia_v2_checks.backends import witness
 from octavia_v2_checks.backends.zookeeper import access
@@ -58,6 +57,22 @@ class Session:
         self._peer = ''
         self._client: Any = None
 
+    def load(self) -> None:
+        """Make the client.
+
+        :raises net.Fault: if it is not there, or not whole
+        """
+        try:
+            from kazoo import exceptions
+
+            from octavia_v2_checks.backends.zookeeper import reader
+        except Exception as exc:
+            raise _unloaded(exc) from None
+        self._errors, self._reader = exceptions, reader
+        # Our paths are whole: they begin with the chroot.
+        hosts = self._arguments['hosts'].partition('/')[0]
+        self._client = reader.Reader(**self._arguments | {'hosts': hosts})
+
     def connect(self, peers: list[tuple[str, str, int]]) -> dict[str, Any]:
         """Begin a session, as a worker does.
 
@@ -67,7 +82,7 @@ class Session:
             get it; ``fault``, why that failed otherwise
         :raises net.Fault: where there is none to be had
         """
-        client = self._load()
+        client = self._client
         client.set_hosts(','.join(peer for peer, *_ in peers))
         try:
             address = client.open()
@@ -76,7 +91,6 @@ class Session:
         self._peer = next((peer for peer, *where in peers
                            if where == list(address)),
                           net.endpoint(*address))
-        isolated.step('answer', self._peer)
         version, fault = self._version()
         return {'peer': self._peer, 'version': version,
                 'fault': fault and fault.plain()}
@@ -156,23 +170,6 @@ class Session:
         with self._asking():
             return sorted({_host(data) for data in self._contents(
                 f'{folder}/{name}' for name in names) if data})
-
-    def _load(self):
-        """Make the client.
-
-        :raises net.Fault: if it is not there, or not whole
-        """
-        try:
-            from kazoo import exceptions
-
-            from octavia_v2_checks.backends.zookeeper import reader
-        except Exception as exc:
-            raise _unloaded(exc) from None
-        self._errors, self._reader = exceptions, reader
-        # Our paths are whole: they begin with the chroot.
-        hosts = self._arguments['hosts'].partition('/')[0]
-        self._client = reader.Reader(**self._arguments | {'hosts': hosts})
-        return self._client
 
     def _version(self):
         """Ask for the version, as TaskFlow does on a fresh connection."""
