@@ -71,7 +71,7 @@ def unresolvable(host: str, port: int, reason: str) -> Fault:
 def late(peer: str, doing: str, seconds: float) -> Fault:
     """Return the fault of a server that took too long.
 
-    :param doing: what it did not do: ``answer``
+    :param doing: what it did not do: ``answer``; also the fault's detail
     """
     return Fault('timeout', f'{peer} did not {doing} within {seconds:g} s.',
-                 host=peer)
+                 host=peer, detail=doing)

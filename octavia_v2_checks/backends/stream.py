@@ -16,6 +16,7 @@ Socket timeouts start anew with every byte, so a server that sends one byte a
 second is never late for them. Here one clock runs for the whole connection.
 """
 
+import contextlib
 import errno
 import socket
 import ssl
@@ -110,6 +111,7 @@ class Stream:
 
     :param tls: context for TLS, or None for plain text
     :param name: host name the certificate must be for
+    :ivar address: the one of the host's that is connected
     :raises net.Fault: ``unresolvable``, ``refused``, ``timeout`` or ``tls``
     """
 
@@ -123,6 +125,7 @@ class Stream:
                                  strict=True):
             try:
                 self._socket = self._connect(address, clock.left() / left)
+                self.address: str = address[4][0]
                 break
             except net.Fault as exc:
                 fault = exc
@@ -148,7 +151,9 @@ class Stream:
         try:
             sock.settimeout(max(seconds, 0.001))
             sock.connect(where)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with contextlib.suppress(OSError):
+                # One that has hung up already is noticed by receive().
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return sock
         except TimeoutError:
             sock.close()

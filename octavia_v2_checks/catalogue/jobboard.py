@@ -42,6 +42,14 @@ ENTRIES = [
           'configuration.',
           _STOPS,
           'Install another release of the client.'),
+    Entry('jobboard.client-fails', 'FAILURE',
+          'The Python client stops with this configuration, whatever the '
+          'server says.',
+          _STOPS + ' The exception is raised inside the client, and it looks '
+          'like an error of Octavia.',
+          'Correct the options that the message names, or install other '
+          'releases of TaskFlow and the client; the log of octavia-worker has '
+          'the whole traceback.'),
     Entry('jobboard.unresolvable', 'FAILURE',
           'A host name of the jobboard does not resolve.',
           _STOPS,

@@ -22,6 +22,7 @@ import struct
 import pytest
 
 from octavia_v2_checks.backends import zookeeper as backend
+from tests import clients
 from tests import jobboards
 from tests import probing
 from tests.jobboards import peer
@@ -138,16 +139,19 @@ def test_the_facts_name_every_member(probe, trio):
         assert f'{peer(member)} ({member.mode()})' in fact
 
 
-def test_a_session_reads_the_board(probe, zookeeper):
+def test_the_board_is_read(probe, zookeeper):
     with _client(zookeeper) as client:
-        client.create('/board/job0000000000', b'{"a": 1}', makepath=True)
-        board = probe.backend(backend.ZooKeeper, zookeeper.hosts,
-                              zookeeper.port)
-        with board.session(board.members()) as session:
-            assert session.get_children('/board') == ['job0000000000']
-            assert session.get_data('/board/job0000000000') == b'{"a": 1}'
-            assert session.exists('/board')
-            assert not session.exists('/nothing')
+        client.create('/board/job0000000000', b'{"name": "a"}', makepath=True)
+        client.create('/board/job0000000000.lock', b'{"owner": "me"}')
+        opened = probe.backend(backend.ZooKeeper, zookeeper.hosts,
+                               zookeeper.port,
+                               jobboard_backend_namespace='board')
+        with opened.board() as board:
+            assert board.count() == 1
+            (job,), = board.pages()
+            assert (job.key, job.name, job.owner) == (
+                'job0000000000', 'a', 'me')
+            assert board.trashed() == 0 and board.workers() == []
         client.delete('/board', recursive=True)
 
 
@@ -306,9 +310,20 @@ def test_session_needs_a_login(probe):
         assert found.host == peer(server)
 
 
-def test_too_many_clients(probe):
-    with zookeeper_server.ZooKeeper(maxClientCnxns=1) as server:
-        with _client(server):
+@pytest.mark.parametrize('limit, others', [(2, 2), (2, 1), (1, 0)])
+def test_too_many_clients(probe, limit, others):
+    """TaskFlow asks for the version on a second connection."""
+    with zookeeper_server.ZooKeeper(maxClientCnxns=limit) as server:
+        with contextlib.ExitStack() as stack:
+            for _ in range(others):
+                stack.enter_context(_client(server))
             found = probing.only(probe(server), 'jobboard.refused')
             assert found.host == peer(server)
-        process.wait_until(lambda: not probe(server), 'it is still full', 20)
+            assert 'maxClientCnxns' in found.message
+            # JobFailure, or what a socket raises.
+            assert 'error' in clients.work(
+                probe.config(server.hosts, server.port))
+        if limit > 1:
+            process.wait_until(lambda: not probe(server), 'still full', 20)
+            assert clients.work(probe.config(server.hosts, server.port)) == {
+                'jobs': []}

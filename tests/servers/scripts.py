@@ -36,12 +36,12 @@ _CHUNK = 65536
 class Refuse:
     """A port that refuses, and that nobody else can take meanwhile."""
 
-    def __init__(self, host: str = process.LOOPBACK) -> None:
+    def __init__(self, host: str = process.LOOPBACK, port: int = 0) -> None:
         self.host = host
         # Bound, but not listening.
         self._socket = socket.socket(
             socket.AF_INET6 if ':' in host else socket.AF_INET)
-        self._socket.bind((host, 0))
+        self._socket.bind((host, port))
         self.port: int = self._socket.getsockname()[1]
 
     def __enter__(self) -> Self:
@@ -62,8 +62,8 @@ class Blackhole(Refuse):
     further SYN, as a firewall does.
     """
 
-    def __init__(self, host: str = process.LOOPBACK) -> None:
-        super().__init__(host)
+    def __init__(self, host: str = process.LOOPBACK, port: int = 0) -> None:
+        super().__init__(host, port)
         self._socket.listen(0)
         self._queued: list[socket.socket] = []
         while self._enters_queue():

@@ -21,7 +21,8 @@ from tests.servers import ensemble
 from tests.servers import process
 from tests.servers import tls as tls_files
 
-_JAR = '/usr/share/java/zookeeper.jar'
+#: Those of another release, all that differ, may lie elsewhere.
+_JAR = os.environ.get('ZOOKEEPER_JARS', '/usr/share/java/zookeeper.jar')
 # The jar's manifest names what it needs, but nothing to log with, and in
 # Debian not all that TLS needs. Java ignores a jar that is not there.
 _CLASSPATH = ':'.join([_JAR, *(f'/usr/share/java/{name}.jar' for name in (
@@ -149,7 +150,7 @@ class ZooKeeper(ensemble.Ensemble[Member]):
                  read_only: bool = False,
                  properties: dict[str, str] | None = None,
                  memory: str = '96m', **options) -> None:
-        if not os.path.exists(_JAR):
+        if not os.path.exists(_JAR.partition(':')[0]):
             raise process.NotInstalled('zookeeper is not installed')
         self.tls = tls
         self.client_ca = client_ca

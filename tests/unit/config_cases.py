@@ -122,7 +122,8 @@ PRESENT = [
     Case('invalid-value', ETCD + 'jobboard_etcd_api_path = /v3§\n'),
     Case('invalid-value', ETCD + 'jobboard_etcd_api_path = v3/§\n'),
     Case('invalid-value', ZOOKEEPER + 'jobboard_backend_namespace = /a§\n'),
-    Case('invalid-value', ZOOKEEPER + 'jobboard_backend_namespace = a/§\n'),
+    Case('invalid-value', ZOOKEEPER + 'jobboard_backend_namespace = a//b§\n'),
+    Case('invalid-value', ZOOKEEPER + 'jobboard_backend_namespace = ../a§\n'),
     # oslo.config refuses these whatever the jobboard is, and every service
     # logs all of its options when it starts.
     Case('invalid-value', OFF + 'jobboard_backend_port = 99999§\n'),
@@ -323,7 +324,10 @@ PRESENT = [
           '"10.0.0.1"x', 'a' * 64 + '.example.org')),
     Case('host-invalid', ZOOKEEPER + 'jobboard_backend_hosts = zk1:2181§\n'),
     Case('host-invalid', ZOOKEEPER + 'jobboard_backend_hosts = zk1,,zk2§\n'),
-    Case('host-invalid', ZOOKEEPER + 'jobboard_backend_hosts = zk1/oct§\n'),
+    Case('host-invalid', ZOOKEEPER
+         + 'jobboard_backend_hosts = zk1/oct,zk2§\n'),
+    Case('host-invalid', ZOOKEEPER
+         + 'jobboard_backend_hosts = zk1:2181,zk2/oct§\n'),
     Case('host-invalid', ETCD + 'jobboard_backend_hosts = https://e1§\n'),
 
     Case('host-bracketed', 'jobboard_backend_hosts = [fd00::1]§\n'),
@@ -468,6 +472,7 @@ ABSENT = [
     Case('invalid-value', 'max_workers =\n'),
     Case('invalid-value', 'jobboard_backend_namespace = cloud/a\n'),
     Case('invalid-value', ZOOKEEPER + 'jobboard_backend_namespace = a/b\n'),
+    Case('invalid-value', ZOOKEEPER + 'jobboard_backend_namespace = a/\n'),
     Case('invalid-value', ETCD + 'jobboard_etcd_api_path = /v3/\n'
          'jobboard_etcd_timeout = 5\n'),
     Case('invalid-value', OFF + 'jobboard_expiration_time = 0\n'),
@@ -583,6 +588,9 @@ ABSENT = [
     Case('host-ipv6', OFF + ZOOKEEPER
          + 'jobboard_backend_hosts = fd00::1\n'),
     Case('hosts-ignored', ZOOKEEPER + 'jobboard_backend_hosts = z1,z2,z3\n'),
+    Case('host-invalid', ZOOKEEPER + 'jobboard_backend_hosts = z1,z2/oct\n'),
+    Case('host-invalid', ZOOKEEPER
+         + 'jobboard_backend_hosts = z1,[fd00::1]:2181/a/b\n'),
     Case('hosts-ignored', SENTINEL + 'jobboard_backend_hosts = s1,s2,s3\n'),
     Case('hosts-ignored', OFF + 'jobboard_backend_hosts = r1,r2\n'),
     *(Case('dict-value', f'jobboard_redis_backend_ssl_options = {value}\n')

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 import pytest
 
 from octavia_v2_checks.backends.zookeeper import access
-from octavia_v2_checks.backends.zookeeper.jute import Grant
-from octavia_v2_checks.backends.zookeeper.jute import Identity
-from octavia_v2_checks.backends.zookeeper.jute import Permission
+from octavia_v2_checks.backends.zookeeper.access import Grant
+from octavia_v2_checks.backends.zookeeper.access import Identity
+from octavia_v2_checks.backends.zookeeper.access import Permission
 
 ALL = Permission(31)
 NEEDED = Permission.READ | Permission.CREATE | Permission.DELETE

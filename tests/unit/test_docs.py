@@ -183,17 +183,13 @@ def test_questions_to_etcd():
     assert asked | {'/version'} == admitted == said
 
 
-#: The numbers of ZooKeeper's requests.
-REQUESTS = {3: 'exists', 4: 'getData', 6: 'getACL', 8: 'getChildren',
-            -11: 'closeSession', 107: 'whoAmI'}
-
-
 def test_questions_to_zookeeper():
     said = set(re.findall(r'``([a-z]+[A-Z]?\w*)``', section('ZooKeeper')))
-    numbers = re.findall(r'_(?:request|ask)\((-?\d+)',
-                         code('zookeeper/jute.py'))
-    words = re.findall(r"_word\('(\w+)'", code('zookeeper/__init__.py'))
-    assert {REQUESTS[int(n)] for n in numbers} | set(words) == said
+    reader = code('zookeeper/reader.py')
+    reads = reader[reader.index('\nREADS = {'):]
+    names = re.findall(r": '(\w+)',", reads[:reads.index('\n}')])
+    words = re.findall(r"_word\('(\w+)'", code('zookeeper/words.py'))
+    assert set(names) | set(words) == said
 
 
 def test_the_commands_to_redis_are_shown_from_the_code():

@@ -13,74 +13,55 @@
 """The ZooKeeper jobboard.
 
 Each member is asked on its own, side by side, with the four-letter words
-that every ZooKeeper answers without a session. Where a worker sees a single
-time-out, they tell which member is down, which lost its quorum, and which
-hides its version. One session then reads who may do what.
+that every ZooKeeper answers without a session (``words``); what they say is
+put together (``members``). Then the worker's own client begins one session
+(``session``, and ``reader``, which keeps it from writing), in which are read
+who may do what (``access``) and what lies on the board (``board``).
 """
 
 from collections.abc import Iterator
-from collections.abc import Sequence
 import contextlib
-import dataclasses
-import functools
-import re
 import shlex
 import ssl
 import sys
-from urllib import parse
-
-from oslo_utils import strutils
+from typing import Any
+from typing import NamedTuple
 
 from octavia_v2_checks import clock as clocks
 from octavia_v2_checks import findings
 from octavia_v2_checks import settings as settings_
+from octavia_v2_checks.backends import isolated
 from octavia_v2_checks.backends import jobboard
 from octavia_v2_checks.backends import net
-from octavia_v2_checks.backends import parallel
-from octavia_v2_checks.backends import sniff
-from octavia_v2_checks.backends import stream as stream_
-from octavia_v2_checks.backends.zookeeper import access
 from octavia_v2_checks.backends.zookeeper import board as board_zookeeper
-from octavia_v2_checks.backends.zookeeper import jute
+from octavia_v2_checks.backends.zookeeper import members as members_
+from octavia_v2_checks.backends.zookeeper import words
+from octavia_v2_checks.upstream import clients_zookeeper
 from octavia_v2_checks.upstream import versions
-
-#: TaskFlow refuses older servers: they know no transactions.
-MINIMUM = (3, 4, 0)
 
 #: Releases of kazoo that hand the port to ssl as the host name when TaskFlow
 #: asks for the version.
 BROKEN_WITH_TLS = ('2.11.0',)
 
 _HOSTS = 'jobboard_backend_hosts'
-_TLS = 'jobboard_zookeeper_ssl_options'
-_LIMIT = 65536
-_HIDDEN = 'is not executed because it is not in the whitelist'
-_MODE = re.compile(r'^Mode: ([a-z-]+)$', re.M)
-_VERSION = re.compile(r'^zookeeper\.version=(\d+(?:\.\d+)+)', re.M)
+_NAMESPACE = 'jobboard_backend_namespace'
+
+_SESSION = 'octavia_v2_checks.backends.zookeeper.session:Session'
 
 
-@dataclasses.dataclass
-class Member:
-    """One server, and what it said.
+class _Session(NamedTuple):
+    """An open session.
 
-    :ivar fault: why it is of no use to a worker, or None
-    :ivar mode: ``leader``, ``follower``, ``observer``, ``standalone``,
-        ``read-only``, or None where it does not tell
-    :ivar serves: whether it lets clients in
-    :ivar version: None where it does not tell
+    :ivar child: in which it is
+    :ivar peer: ``host:port`` of the member that it is with
+    :ivar fault: why kazoo does not get the version of that member, or None
+    :ivar hidden: whether that is because the server does not tell
     """
 
-    host: str
-    port: int
-    fault: net.Fault | None = None
-    mode: str | None = None
-    serves: bool = False
-    version: tuple[int, ...] | None = None
-
-    @property
-    def peer(self) -> str:
-        """``host:port``"""
-        return net.endpoint(self.host, self.port)
+    child: isolated.Child
+    peer: str
+    fault: net.Fault | None
+    hidden: bool
 
 
 class ZooKeeper:
@@ -99,58 +80,37 @@ class ZooKeeper:
 
     def probe(self) -> Iterator[net.Fault | str]:
         """Yield what is wrong, and as text what was found to be right."""
-        yield from self._client_faults()
+        broken = self._broken()
+        if broken:
+            yield broken
         members = self.members()
         serving = [m for m in members if m.serves]
         if not serving:
-            yield from _nobody_serves(members)
+            yield from members_.nobody_serves(members)
             return
-        yield from _down(members)
-        yield from _separate(serving)
-        yield from _versions(members)
+        yield from members_.down(members, clients_zookeeper.patience(
+            versions.installed('octavia')))
+        session, fault = None, None
         try:
-            with self.session(serving) as session:
-                yield from access.faults(session, self._settings.get(
-                    'jobboard_backend_namespace'))
+            session = self._session()
         except net.Fault as exc:
-            yield exc
+            fault = exc
+        yield from members_.separate(
+            self._deadline, self._arguments(), serving,
+            session.peer if session else None)
+        yield from members_.versions(members)
+        # That there is no client is told where it is looked for.
+        if fault and fault.slug != 'client-missing':
+            yield fault
+        if session:
+            yield from self._session_faults(session, serving, bool(broken))
 
-    def members(self) -> list[Member]:
-        """Ask every member, side by side.
+    def members(self) -> list[members_.Member]:
+        """Ask every member, side by side, once in a run.
 
         :raises findings.Blocked: for hosts or files a worker cannot use
         """
-        tls = self._tls()
-
-        def ask(member):
-            try:
-                self._examine(member, tls)
-            except net.Fault as exc:
-                member.fault = self._explain(exc)
-            return member
-
-        return parallel.run([functools.partial(ask, member)
-                             for member in self._listed()])
-
-    @contextlib.contextmanager
-    def session(self, members: Sequence[Member]) -> Iterator[jute.Session]:
-        """Open a session with the first of some members that grants one.
-
-        :param members: those that serve
-        :raises net.Fault: where none does
-        """
-        for number, member in enumerate(members, 1):
-            try:
-                with _faults(member.peer):
-                    session = jute.Session(stream_.Stream(
-                        member.host, member.port, self._deadline.probe(),
-                        self._tls()))
-                break
-            except net.Fault:
-                if number == len(members):
-                    raise
-        with session, _faults(member.peer):
-            yield session
+        return self._deadline.shared('zookeeper members', self._ask_members)
 
     @contextlib.contextmanager
     def board(self) -> Iterator[board_zookeeper.ZooKeeperBoard]:
@@ -158,238 +118,118 @@ class ZooKeeper:
 
         :raises net.Fault: where no member serves
         """
+        session = self._session()
+        yield board_zookeeper.ZooKeeperBoard(session.child, session.peer,
+                                             self._paths())
+
+    def _arguments(self) -> dict[str, Any]:
+        """Return what a worker makes its client of.
+
+        :raises findings.Blocked: for hosts that kazoo takes for none
+        """
+        names = self._settings.get(_HOSTS)
+        if not names:
+            raise findings.Blocked(f'{_HOSTS} is empty',
+                                   option=f'task_flow.{_HOSTS}')
+        ensemble = clients_zookeeper.hosts(
+            names, self._settings.get('jobboard_backend_port'))
+        try:
+            usable = bool(clients_zookeeper.members(ensemble))
+        except ValueError:
+            usable = False
+        if not usable or '://' in ensemble:
+            raise findings.Blocked(
+                f'{_HOSTS} has an entry that kazoo takes for no host',
+                option=f'task_flow.{_HOSTS}')
+        return clients_zookeeper.client(ensemble,
+                                        self._settings.get(members_.TLS))
+
+    def _paths(self) -> clients_zookeeper.Paths:
+        """Return the znodes of the jobboard.
+
+        :raises findings.Blocked: for a namespace that kazoo refuses
+        """
+        _, chroot = clients_zookeeper.members(self._arguments()['hosts'])
+        try:
+            return clients_zookeeper.paths(self._settings.get(_NAMESPACE),
+                                           chroot)
+        except ValueError:
+            raise findings.Blocked(
+                f'{_NAMESPACE} makes a path that kazoo refuses',
+                option=f'task_flow.{_NAMESPACE}') from None
+
+    def _broken(self) -> net.Fault | None:
+        """Return the fault of a client that is known not to work."""
+        version = versions.installed('kazoo')
+        if version not in BROKEN_WITH_TLS or not self._arguments()['use_ssl']:
+            return None
+        return net.Fault(
+            'client-broken',
+            f'kazoo {version} is installed, and use_ssl is on in '
+            f'{members_.TLS}. This release fails with AttributeError as soon '
+            f'as TaskFlow asks a ZooKeeper for its version over TLS.',
+            f"{shlex.quote(sys.executable)} -m pip install "
+            f"'kazoo!={version}'", option=members_.TLS)
+
+    def _ask_members(self):
+        arguments = self._arguments()
+        self._paths()
+        if arguments['use_ssl']:
+            try:
+                words.load_certificate(
+                    ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), arguments)
+            except OSError:
+                raise findings.Blocked(
+                    f'certfile and keyfile in {members_.TLS} cannot be '
+                    f'loaded', option=f'task_flow.{members_.TLS}') from None
+        # It imports kazoo while the members answer.
+        self._child().begin('load')
+        listed, _ = clients_zookeeper.members(arguments['hosts'])
+        return members_.ask(self._deadline, arguments, listed)
+
+    def _child(self) -> isolated.Child:
+        """Return the process in which the session is, or will be."""
+        return self._deadline.shared('zookeeper child', lambda: isolated.Child(
+            self._deadline, _SESSION, self._arguments(),
+            self._settings.get(_NAMESPACE)))
+
+    def _session(self) -> _Session:
+        """Return the session of this run.
+
+        :raises net.Fault: where no member grants one, always the same
+        """
+        return self._deadline.shared('zookeeper session', self._begin)
+
+    def _begin(self):
         members = self.members()
         serving = [m for m in members if m.serves]
         if not serving:
-            raise next(_nobody_serves(members))
-        with self.session(serving) as session:
-            yield board_zookeeper.ZooKeeperBoard(
-                session, '/' + self._settings.get(
-                    'jobboard_backend_namespace'), self._deadline)
+            raise next(members_.nobody_serves(members))
+        child = self._child()
+        child.finish()
+        # kazoo tries them one after the other.
+        seconds = self._deadline.probe().seconds * len(serving)
+        said = child.ask(
+            'connect', [(m.peer, m.address, m.port) for m in serving],
+            clock=clocks.Clock(min(seconds, self._deadline.left())))
+        fault = said['fault'] and net.Fault(*said['fault'])
+        return _Session(child, said['peer'], fault,
+                        not fault and not said['version'])
 
-    def _listed(self):
-        """Return the members as kazoo understands what Octavia gives it."""
-        port = self._settings.get('jobboard_backend_port')
-        members = []
-        for text in self._settings.get('jobboard_backend_hosts'):
-            try:
-                url = parse.urlsplit(f'zookeeper://{text}:{port}')
-                usable = url.port == port and '/' not in text
-            except ValueError:
-                usable = False
-            if not usable or not url.hostname:
-                raise findings.Blocked(
-                    f'{_HOSTS} has an entry that kazoo takes for no host',
-                    option=f'task_flow.{_HOSTS}')
-            members.append(Member(url.hostname, port))
-        if not members:
-            raise findings.Blocked(f'{_HOSTS} is empty',
-                                   option=f'task_flow.{_HOSTS}')
-        return members
+    def _session_faults(self, session, serving, is_broken):
+        """Yield what a worker meets once it has a session.
 
-    def _tls(self):
-        """Return the context that kazoo would make, None for plain text."""
-        options = self._settings.get(_TLS)
-        if not strutils.bool_from_string(options.get('use_ssl', False)):
-            return None
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.load_default_certs()
-        context.check_hostname = False
-        if not strutils.bool_from_string(
-                options.get('verify_certs', True), default=True):
-            context.verify_mode = ssl.CERT_NONE
-        if options.get('certfile') and options.get('keyfile'):
-            try:
-                # Without a password, OpenSSL would ask on the terminal.
-                context.load_cert_chain(
-                    options['certfile'], options['keyfile'],
-                    options.get('keyfile_password') or '')
-            except OSError:
-                raise findings.Blocked(
-                    f'certfile and keyfile in {_TLS} cannot be loaded',
-                    option=f'task_flow.{_TLS}') from None
-        return context
-
-    def _client_faults(self):
-        version = versions.installed('kazoo')
-        if version in BROKEN_WITH_TLS and self._tls():
+        :param is_broken: whether the client's own faults are told already
+        """
+        if session.fault and not (
+                is_broken and session.fault.slug == 'client-fails'):
+            yield session.fault
+        if session.hidden and all(m.version for m in serving):
             yield net.Fault(
-                'client-broken',
-                f'kazoo {version} is installed, and use_ssl is on in {_TLS}. '
-                f'This release fails with AttributeError as soon as TaskFlow '
-                f'asks a ZooKeeper for its version over TLS.',
-                f"{shlex.quote(sys.executable)} -m pip install "
-                f"'kazoo!={version}'", option=_TLS)
-
-    def _examine(self, member, tls):
-        """Ask one member, and write its answers down.
-
-        :raises net.Fault: where it does not answer
-        """
-        status = self._word('srvr', member, tls)
-        version = _VERSION.search(self._word('envi', member, tls))
-        mode = _MODE.search(status)
-        member.mode = mode[1] if mode else None
-        if version:
-            member.version = tuple(int(n) for n in version[1].split('.'))
-        # One that hides srvr too may serve; the session will tell.
-        member.serves = (_HIDDEN in status if not mode
-                         else member.mode != 'read-only')
-        if not member.serves:
-            member.fault = net.Fault(
-                'no-quorum', f'{member.peer} answers that it '
-                + ('serves readers only, because it has lost the others.'
-                   if mode else 'is not serving requests.'),
-                host=member.peer)
-
-    def _word(self, word, member, tls):
-        """Return the answer to a four-letter word.
-
-        :raises net.Fault: where it is none of a ZooKeeper's
-        """
-        expected = tuple(t.encode() for t in (
-            'Zookeeper version: ', 'This ZooKeeper instance is not ',
-            'Environment:', f'{word} {_HIDDEN}'))
-        data, fault, ended = b'', None, False
+                'version-hidden', f'{session.peer} does not tell kazoo its '
+                f'version.', host=session.peer)
         try:
-            with stream_.Stream(member.host, member.port,
-                                self._deadline.probe(), tls) as stream:
-                stream.send(word.encode())
-                while len(data) < _LIMIT and any(
-                        t.startswith(data[:len(t)]) for t in expected):
-                    data += stream.receive()
-        except ConnectionError:
-            ended = True
+            for fault in session.child.ask('faults'):
+                yield net.Fault(*fault)
         except net.Fault as exc:
-            fault = exc
-        if ended and data.startswith(expected):
-            return data.decode('utf-8', 'replace')
-        raise self._stranger(member, tls, data, fault) or fault or net.Fault(
-            'wrong-protocol' if data else 'refused',
-            f'{member.peer} does not answer as a ZooKeeper does.' if data
-            else f'{member.peer} closed the connection without an answer.',
-            host=member.peer)
-
-    def _explain(self, fault):
-        """Add the option that mends a TLS fault."""
-        if fault.slug != 'tls':
-            return fault
-        remedy = None
-        options = self._settings.get(_TLS)
-        if fault.detail == 'verify':
-            remedy = (f'Add the authority that signed it to the system store '
-                      f'of every controller, or name its file in the '
-                      f'variable SSL_CERT_FILE of every Octavia service: '
-                      f'{_TLS} has no key for it.')
-        elif 'ALERT' in (fault.detail or '') and not (
-                options.get('certfile') and options.get('keyfile')):
-            remedy = (f'Name a client certificate and its key as certfile '
-                      f'and keyfile in {_TLS}; one alone is ignored.')
-        return net.Fault('tls', fault.text, remedy, fault.host, _TLS,
-                         fault.detail)
-
-    def _stranger(self, member, tls, data, fault):
-        """Return the fault of another kind of server, if there is one."""
-        if fault and (fault.slug not in ('timeout', 'tls')
-                      or fault.detail == 'verify'
-                      or 'ALERT' in (fault.detail or '')):
-            return None
-        name = sniff.recognise(data) or sniff.identify(
-            member.host, member.port, sniff.second_look(self._deadline))
-        if name == ('TLS' if tls else 'ZooKeeper') or not name:
-            return None
-        if name == 'ZooKeeper':
-            text = f'is ZooKeeper without TLS, and use_ssl is on in {_TLS}.'
-            remedy = (f'Set {_TLS} in [task_flow] to use_ssl:False, or turn '
-                      f'TLS on at the server.')
-        elif name == 'TLS':
-            text = f'expects TLS, and use_ssl is off in {_TLS}.'
-            remedy = f'Set {_TLS} in [task_flow] to use_ssl:True'
-        else:
-            return sniff.stranger(member.peer, name, 'ZooKeeper')
-        return net.Fault('wrong-protocol', f'{member.peer} {text}', remedy,
-                         host=member.peer, option=_TLS)
-
-
-@contextlib.contextmanager
-def _faults(peer):
-    """Turn what a session raises into faults."""
-    try:
-        yield
-    except ConnectionError:
-        raise net.Fault(
-            'refused', f'{peer} closed the connection instead of serving a '
-            f'session, as it does with more clients than maxClientCnxns in '
-            f'zoo.cfg, or when it has just lost its quorum.',
-            host=peer) from None
-    except jute.Malformed:
-        raise net.Fault(
-            'wrong-protocol', f'{peer} does not speak the protocol of '
-            f'ZooKeeper.', host=peer) from None
-    except jute.Refused as exc:
-        if exc.code in (jute.Error.AUTH_FAILED, jute.Error.LOGIN_REQUIRED):
-            raise net.Fault(
-                'auth-unsupported', f'{peer} serves only clients that log '
-                f'in, and Octavia cannot log in to ZooKeeper.',
-                host=peer) from None
-        raise net.Fault(
-            'undetermined', f'{peer} refused to answer (ZooKeeper error '
-            f'{exc.code}).', host=peer) from None
-
-
-def _nobody_serves(members):
-    said = [m for m in members if m.fault.slug == 'no-quorum']
-    if not said:
-        yield from (m.fault for m in members)
-        return
-    read_only = any(m.mode for m in said)
-    yield net.Fault(
-        'not-writable' if read_only else 'no-quorum',
-        ' '.join(m.fault.text for m in members),
-        'Start the missing members: more than half of all must reach each '
-        'other.', host=said[0].peer)
-
-
-def _down(members):
-    for member in members:
-        if member.fault:
-            yield net.Fault('member-down', member.fault.text,
-                            member.fault.remedy, host=member.peer)
-
-
-def _separate(serving):
-    """Find servers that workers take for one ensemble and that are not."""
-    alone = [m for m in serving if m.mode == 'standalone']
-    leaders = [m for m in serving if m.mode == 'leader']
-    heads = alone + leaders
-    if len(serving) > 1 and (alone or len(leaders) > 1):
-        yield net.Fault(
-            'split-ensemble', f'{len(serving)} servers serve, and '
-            + ' and '.join(f'{m.peer} is {m.mode}' for m in heads) + '.',
-            host=heads[0].peer)
-
-
-def _versions(members):
-    answering = [m for m in members if m.version or m.serves]
-    hidden = [m for m in answering if not m.version]
-    if hidden:
-        names = ', '.join(m.peer for m in hidden)
-        yield net.Fault(
-            'version-hidden', f'These do not answer the four-letter word '
-            f'envi, and a worker may connect to any of them: {names}.',
-            host=hidden[0].peer)
-    for member in answering:
-        if member.version and member.version < MINIMUM:
-            yield net.Fault(
-                'server-old', f'{member.peer} is ZooKeeper '
-                f'{_dotted(member.version)}; TaskFlow needs '
-                f'{_dotted(MINIMUM)} or later.', host=member.peer)
-    known = sorted({m.version for m in answering if m.version})
-    shown = ' and '.join(map(_dotted, known)) or 'of unknown version'
-    yield f'ZooKeeper {shown}: ' + ', '.join(
-        f'{m.peer} ({m.mode or "serving"})'
-        for m in members if m.serves) + '.'
-
-
-def _dotted(version):
-    return '.'.join(map(str, version))
+            yield exc

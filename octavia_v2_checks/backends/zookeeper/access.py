@@ -14,13 +14,55 @@
 
 from collections.abc import Iterator
 from collections.abc import Sequence
+import enum
 import ipaddress
+import shlex
+from typing import NamedTuple
+from typing import Protocol
 
 from octavia_v2_checks.backends import net
-from octavia_v2_checks.backends.zookeeper import jute
-from octavia_v2_checks.backends.zookeeper.jute import Grant
-from octavia_v2_checks.backends.zookeeper.jute import Identity
-from octavia_v2_checks.backends.zookeeper.jute import Permission
+from octavia_v2_checks.upstream import clients_zookeeper
+
+
+class Permission(enum.IntFlag):
+    """Bits of an access control list."""
+
+    READ = 1
+    WRITE = 2
+    CREATE = 4
+    DELETE = 8
+    ADMIN = 16
+
+
+class Identity(NamedTuple):
+    """Somebody, as an access control list names them."""
+
+    scheme: str
+    name: str
+
+
+class Grant(NamedTuple):
+    """One entry of an access control list."""
+
+    permissions: Permission
+    identity: Identity
+
+
+class Session(Protocol):
+    """What answers the questions of :func:`faults`."""
+
+    def exists(self, path: str) -> bool | None:
+        """Return whether there is a znode; None if it may not be seen."""
+        ...
+
+    def grants(self, path: str) -> list[Grant] | None:
+        """Return who may do what; None where that is not shown."""
+        ...
+
+    def identities(self) -> list[Identity] | None:
+        """Return who we are; None where the server does not tell."""
+        ...
+
 
 ANYONE = Identity('world', 'anyone')
 
@@ -36,46 +78,46 @@ _LETTERS = {'c': Permission.CREATE, 'd': Permission.DELETE,
             'a': Permission.ADMIN}
 
 
-def faults(session: jute.Session, namespace: str) -> Iterator[net.Fault]:
+def faults(session: Session, peer: str, paths: clients_zookeeper.Paths
+           ) -> Iterator[net.Fault]:
     """Ask what a worker may do with the znodes that it uses.
 
-    :raises jute.Refused: where the server answers no question
+    :param peer: ``host:port`` of the server
     """
-    needed = _needed(session, namespace)
-    try:
-        identities = session.whoami()
-    except jute.Refused:
-        identities = None
-    for path, permissions in needed.items():
-        try:
-            grants = session.get_acl(path)
-        except jute.Refused as exc:
-            if exc.code != jute.Error.NO_AUTH:
-                raise
-            grants = None
-        fault = judge(session.peer, path, permissions, grants, identities)
+    lists = {path: (needed, session.grants(path))
+             for path, needed in _needed(session, paths).items()}
+    # Who we are matters only where somebody else than all is named.
+    named = any(grant.identity.scheme in _PLACES
+                for _, grants in lists.values() for grant in grants or ())
+    identities = session.identities() if named else ()
+    for path, (needed, grants) in lists.items():
+        fault = judge(peer, path, needed, grants, identities)
         if fault:
             yield fault
 
 
-def _needed(session, namespace):
+def _needed(session, paths):
     """Return the znodes that matter, and what a worker needs of each.
 
     Where one is missing, a worker creates it below the nearest ancestor that
-    is there; what it creates itself is open to everybody.
+    is there; what it creates itself is open to everybody. It looks whether
+    they exist, for which ZooKeeper 3.9 wants READ.
     """
     needed: dict[str, Permission] = {}
-    for path, permissions in (
-            (f'/{namespace}', Permission.READ | Permission.CREATE
+    for path, wanted in (
+            (paths.board, Permission.READ | Permission.CREATE
              | Permission.DELETE),
-            ('/.trash', Permission.CREATE),
-            ('/.entities/conductor', Permission.CREATE)):
+            (paths.trash, Permission.CREATE),
+            (paths.made, Permission(0)),
+            (paths.conductors, Permission.CREATE)):
         there = path
-        while there != '/' and not session.exists(there):
+        while (seen := session.exists(there)) is False and there != '/':
             there = there.rpartition('/')[0] or '/'
-        needed[there] = needed.get(there, Permission(0)) | (
-            permissions if there == path else Permission.CREATE)
-    return needed
+        permissions = wanted if there == path else Permission.CREATE
+        if seen is None:
+            permissions |= Permission.READ
+        needed[there] = needed.get(there, Permission(0)) | permissions
+    return {path: wanted for path, wanted in needed.items() if wanted}
 
 
 def judge(peer: str, path: str, needed: Permission,
@@ -88,11 +130,17 @@ def judge(peer: str, path: str, needed: Permission,
     :returns: ``auth-unsupported``, ``missing-permission``, ``undetermined``,
         or None where all is granted
     """
-    if grants is None:
+    if grants is None and needed & Permission.READ:
+        # Who may read a znode may see its list.
         return net.Fault(
             'missing-permission', f'{peer} lets this client neither use '
             f'{path} nor see who may; a worker needs {_names(needed)}.',
             _remedy(peer, path, needed, None), host=peer)
+    if grants is None:
+        return net.Fault(
+            'undetermined', f'{peer} does not show who may use {path}; a '
+            f'worker needs {_names(needed)}.',
+            _remedy(peer, path, needed | Permission.READ, None), host=peer)
     granted = Permission(0)
     for grant in grants:
         if _is(grant.identity, identities or ()):
@@ -150,7 +198,8 @@ def _remedy(peer, path, needed, grants):
         else:
             entries.append(f',{grant.identity.scheme}:{grant.identity.name}:'
                            + _letters(grant.permissions))
-    return (f'zkCli.sh -server {peer} setAcl {path} world:anyone:'
+    return (f'zkCli.sh -server {peer} setAcl {shlex.quote(path)} '
+            f'world:anyone:'
             + _letters(rights) + ''.join(entries))
 
 

@@ -13,113 +13,70 @@
 """The jobs on a ZooKeeper board, from its raw znodes."""
 
 from collections.abc import Iterator
-import json
-import posixpath
 
-from octavia_v2_checks import clock as clocks
 from octavia_v2_checks.backends import board
-from octavia_v2_checks.backends.zookeeper import jute
+from octavia_v2_checks.backends import isolated
+from octavia_v2_checks.upstream import clients_zookeeper
 
-_PAGE = 200
-
-_LOCK = '.lock'
-_JOB = 'job'
+#: How many znodes a remedy names at most.
+_NAMED = 200
 
 
 class ZooKeeperBoard:
     """The jobs below one path.
 
-    :param session: open
-    :param path: the jobboard's
-    :param deadline: each question has its share of it
+    :param child: with an open :class:`.session.Session`
+    :param peer: ``host:port`` of the member that it is with
+    :param paths: of the jobboard
     """
 
-    def __init__(self, session: jute.Session, path: str,
-                 deadline: clocks.Deadline):
-        self._session = session
-        self._path = path
-        # TaskFlow puts the name in place of the last part, wherever in the
-        # path that stands.
-        last = posixpath.basename(path)
-        self._trash = path.replace(last, '.trash')
-        self._entities = path.replace(last, '.entities')
-        self._deadline = deadline
-        self.place = f'{path} at {session.peer}'
-        self.trash = (f'{self._trash} at {session.peer}, which all '
-                      f'namespaces beside {path} share')
+    def __init__(self, child: isolated.Child, peer: str,
+                 paths: clients_zookeeper.Paths):
+        self._child = child
+        self._paths = paths
+        self.place = f'{paths.board} at {peer}'
+        self.trash = (f'{paths.trash} at {peer}, which all namespaces beside '
+                      f'{paths.board} share')
 
     def __enter__(self) -> 'ZooKeeperBoard':
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Leave the session to its owner."""
+        """Leave the session to the run."""
 
     def count(self) -> int:
         """Return how many jobs there are."""
-        return len(self._listed()[0])
+        return self._child.ask('count')
 
     def trashed(self) -> int:
         """Return how many jobs lie in the trash."""
-        return len(self._children(self._trash))
+        return self._child.ask('trashed', 0)[0]
 
     def workers(self) -> list[str]:
         """Return the hosts with a live worker."""
-        folder = f'{self._entities}/conductor'
-        names = self._children(folder)[:_PAGE]
-        return sorted({_host(data) for data in self._data(
-            [f'{folder}/{name}' for name in names]) if data})
+        return self._child.ask('workers')
 
     def removal(self, keys: list[str]) -> str:
         """Return the commands that take jobs off the board."""
-        return 'In zkCli.sh: ' + '; '.join(
-            f'delete {self._path}/{key}' for key in keys)
+        return _deletes(self._paths.board, keys)
 
     def emptying(self) -> str:
         """Return the commands that empty the trash."""
-        names = self._children(self._trash)[:_PAGE]
-        return 'In zkCli.sh: ' + '; '.join(
-            f'delete {self._trash}/{name}' for name in sorted(names))
+        return _deletes(self._paths.trash, self._child.ask(
+            'trashed', _NAMED)[1])
 
     def pages(self) -> Iterator[list[board.Job]]:
         """Yield all jobs, some at a time."""
-        names, locked = self._listed()
-        for start in range(0, len(names), _PAGE):
-            yield list(self._jobs(names[start:start + _PAGE], locked))
-
-    def _listed(self) -> tuple[list[str], set[str]]:
-        """Return the names of the jobs, and of those with a claim."""
-        names = self._children(self._path)
-        return (sorted(n for n in names if n.startswith(_JOB)
-                       and not n.endswith(_LOCK)),
-                {n.removesuffix(_LOCK) for n in names if n.endswith(_LOCK)})
-
-    def _jobs(self, names, locked):
-        claimed = [n for n in names if n in locked]
-        owners = dict(zip(claimed, map(board.owner_of, self._data(
-            [f'{self._path}/{n}{_LOCK}' for n in claimed])), strict=True))
-        # Each posting is let go before the next is received: some are large.
-        contents = self._data([f'{self._path}/{n}' for n in names])
-        for name, data in zip(names, contents, strict=True):
-            # A job that has ended in the meantime has no content.
-            if data is not None:
-                yield board.decode(name, data, owners.get(name))
-
-    def _children(self, path):
-        self._session.renew(self._deadline.probe())
-        try:
-            return self._session.get_children(path)
-        except jute.Refused as exc:
-            if exc.code == jute.Error.NO_NODE:
-                return []
-            raise
-
-    def _data(self, paths):
-        self._session.renew(self._deadline.probe())
-        return self._session.get_each_data(paths)
+        for page in self._child.pages('jobs'):
+            yield [board.Job(*job) for job in page]
 
 
-def _host(data: bytes) -> str:
-    try:
-        return str(json.loads(data)['metadata']['hostname'])
-    except (ValueError, KeyError, TypeError):
-        return 'unknown'
+def _deletes(folder: str, names: list[str]) -> str:
+    """Return the commands that delete znodes.
+
+    A name with a blank has to be quoted.
+    """
+    paths = [f'{folder.rstrip("/")}/{name}' for name in names]
+    return 'In zkCli.sh: ' + '; '.join(
+        f'delete "{path}"' if ' ' in path else f'delete {path}'
+        for path in paths)

@@ -134,12 +134,24 @@ def invalid_hosts(view: View) -> Iterator[Finding]:
     value = view.usable(_HOSTS)
     if value is None or view.driver is None or not any(value.value):
         return
-    for host in _dialled(view, value):
+    dialled = _dialled(view, value)
+    if view.driver == ZOOKEEPER:
+        dialled = [*dialled[:-1], _without_chroot(dialled[-1])]
+    for host in dialled:
         problem = _host_problem(host)
         if problem:
             yield finding(
                 'config.host-invalid',
                 f'{named(value)}: {_quoted(host)} {problem}.', **value.where)
+
+
+def _without_chroot(host):
+    """Return the last ZooKeeper host without the path that may follow it.
+
+    Octavia appends the port to the path, so the host may have its own.
+    """
+    name, slash, _ = host.partition('/')
+    return re.sub(r':\d+$', '', name) if slash and '://' not in host else host
 
 
 def _quoted(host):

@@ -32,6 +32,7 @@ from octavia_v2_checks.findings import Finding
 from octavia_v2_checks.findings import finding
 from octavia_v2_checks.settings import providers
 from octavia_v2_checks.settings import redact
+from octavia_v2_checks.upstream import clients_zookeeper
 
 #: Seconds of Octavia's own default.
 _SHORTEST_CLAIM = 30
@@ -148,14 +149,26 @@ def paths(view: View) -> Iterator[Finding]:
             f'Write /{value.value.strip("/")}/, or delete the line.',
             **value.where)
     value = view.usable('jobboard_backend_namespace')
-    if value and view.driver == ZOOKEEPER and (
-            value.value.endswith('/') or '//' in f'/{value.value}'):
-        yield finding(
-            'config.invalid-value',
-            f'{shown(value)} makes the ZooKeeper path /{plain(value.value)}, '
-            f'which ZooKeeper refuses.',
-            f'Write {value.value.strip("/") or "octavia_jobboard"}.',
-            **value.where)
+    if value and view.driver == ZOOKEEPER:
+        yield from _namespace(value)
+
+
+def _namespace(value):
+    """Yield a ZooKeeper path that is of no use to a worker."""
+    try:
+        if clients_zookeeper.paths(value.value).claimable:
+            return
+        what = ('on which TaskFlow does not find its own jobs again: it posts '
+                'them and cannot claim them (NotFound)')
+    except ValueError:
+        what = 'which kazoo refuses (ValueError)'
+    parts = [part for part in value.value.split('/')
+             if part not in ('', '.', '..')]
+    yield finding(
+        'config.invalid-value',
+        f'{shown(value)} makes the ZooKeeper path /{plain(value.value)}, '
+        f'{what}.', f'Write {"/".join(parts) or "octavia_jobboard"}.',
+        **value.where)
 
 
 def trap(view: View) -> Iterator[Finding]:
