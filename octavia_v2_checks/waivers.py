@@ -12,19 +12,20 @@
 
 """Waivers: findings that an operator has decided not to count, for a time.
 
-They are written ``ID [host=H] until=YYYY-MM-DD reason=…``, one in each line
-``waivers`` of ``[octavia_v2_checks]``.
+They are written ``ID [host=H] [option=O] until=YYYY-MM-DD reason=…``, one in
+each line ``waivers`` of ``[octavia_v2_checks]``.
 """
 
 import datetime
 import re
 from typing import NamedTuple
 
-FORM = 'ID [host=HOST] until=YYYY-MM-DD reason=WHY'
+FORM = 'ID [host=HOST] [option=OPTION] until=YYYY-MM-DD reason=WHY'
 
 _RULE = re.compile(
     r'(?P<id>[a-z0-9_:-]+\.[a-z0-9_.-]+)'
     r'(\s+host=(?P<host>\S+))?'
+    r'(\s+option=(?P<option>\S+))?'
     r'\s+until=(?P<until>\d{4}-\d{2}-\d{2})'
     r'\s+reason=(?P<reason>\S.*)', re.DOTALL)
 
@@ -34,16 +35,20 @@ class Rule(NamedTuple):
 
     :ivar host: of the finding, with or without its port; None for any
     :ivar until: the last day on which it holds, in UTC
+    :ivar option: of the finding, with or without its group; None for any
     """
 
     id: str
     host: str | None
     until: datetime.date
     reason: str
+    option: str | None = None
 
     def __str__(self) -> str:
         host = f' host={self.host}' if self.host else ''
-        return f'{self.id}{host} until={self.until} reason={self.reason}'
+        option = f' option={self.option}' if self.option else ''
+        return (f'{self.id}{host}{option} until={self.until} '
+                f'reason={self.reason}')
 
     @property
     def area(self) -> str:
@@ -55,9 +60,17 @@ class Rule(NamedTuple):
         """Whether its last day is over."""
         return datetime.datetime.now(datetime.timezone.utc).date() > self.until
 
-    def covers(self, id_: str, host: str | None) -> bool:
-        """Return whether it is about a finding with this id and host."""
+    def covers(self, id_: str, host: str | None,
+               option: str | None = None) -> bool:
+        """Return whether it is about a finding.
+
+        :param id_: of the finding; so are the next
+        """
         if self.id != id_ or self.expired:
+            return False
+        if self.option is not None and (
+                option is None or self.option not in (
+                    option, option.partition('.')[2])):
             return False
         if self.host is None:
             return True
@@ -75,4 +88,4 @@ def parse(text: str) -> Rule:
         raise ValueError(f'a waiver is written {FORM}')
     until = datetime.date.fromisoformat(match['until'])
     return Rule(match['id'], match['host'], until,
-                ' '.join(match['reason'].split()))
+                ' '.join(match['reason'].split()), match['option'])

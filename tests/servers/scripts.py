@@ -249,3 +249,39 @@ class Http(Answer):
     def answer(self, client: socket.socket, data: bytes) -> None:
         super().answer(client, data)
         client.shutdown(socket.SHUT_RDWR)
+
+
+class Forward(Silent):
+    """A way to a real server that falls silent at *until*.
+
+    :param target: of :mod:`tests.servers`
+    :param until: what a client sends last
+    """
+
+    def __init__(self, target, until: bytes) -> None:
+        self.target = target
+        self.until = until
+        self._ahead: dict[socket.socket, socket.socket] = {}
+        super().__init__()
+
+    def greet(self, client: socket.socket) -> None:
+        ahead = socket.create_connection((self.target.host, self.target.port))
+        self._ahead[client] = ahead
+        threading.Thread(target=self._return, args=(ahead, client),
+                         daemon=True).start()
+
+    def answer(self, client: socket.socket, data: bytes) -> None:
+        if self.until not in data:
+            self._ahead[client].sendall(data)
+
+    def stop(self) -> None:
+        for ahead in self._ahead.values():
+            ahead.close()
+        super().stop()
+
+    def _return(self, ahead: socket.socket, client: socket.socket) -> None:
+        try:
+            while data := ahead.recv(_CHUNK):
+                client.sendall(data)
+        except OSError:
+            pass
