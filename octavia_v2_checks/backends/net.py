@@ -13,6 +13,10 @@
 """What backends say of a server, and how they write where it is."""
 
 
+#: What a server did not do in time that has not been reached at all.
+CONNECTING = 'accept a connection'
+
+
 class Portable(Exception):
     """An exception that a child process hands on to its parent.
 
@@ -74,4 +78,4 @@ def late(peer: str, doing: str, seconds: float) -> Fault:
     :param doing: what it did not do: ``answer``
     """
     return Fault('timeout', f'{peer} did not {doing} within {seconds:g} s.',
-                 host=peer)
+                 host=peer, detail=doing)

@@ -12,12 +12,14 @@
 
 """Recognises the server that answers where another was expected."""
 
+from collections.abc import Sequence
 import queue
 import re
 import ssl
 import threading
 
 from octavia_v2_checks import clock as clocks
+from octavia_v2_checks.backends import isolated
 from octavia_v2_checks.backends import net
 from octavia_v2_checks.backends import stream as stream_
 
@@ -63,6 +65,9 @@ _LIMIT = 16384
 #: answers with S or N.
 SSL_REQUEST = b'\0\0\0\x08\x04\xd2\x16\x2f'
 
+#: Seconds for a process to start.
+_START = 1.0
+
 #: Seconds to wait for a better name, after the first.
 _AFTERTHOUGHT = 0.5
 
@@ -73,6 +78,53 @@ def second_look(deadline: clocks.Clock) -> clocks.Clock:
     Half of what is left at most: the failure has to be told in time.
     """
     return clocks.Clock(min(_SECOND_LOOK, deadline.left() / 2))
+
+
+def at(deadline: clocks.Deadline, host: str, port: int) -> str | None:
+    """Return what :func:`identify` finds, in a child process."""
+    seconds = second_look(deadline).seconds
+    try:
+        return isolated.call(
+            deadline, f'{__name__}:_identified', host, port, seconds,
+            clock=clocks.Clock(min(seconds + _START, deadline.left())))
+    except (net.Fault, clocks.OutOfTime):
+        return None
+
+
+def _identified(host: str, port: int, seconds: float) -> str | None:
+    return identify(host, port, clocks.Clock(seconds))
+
+
+def outline(deadline: clocks.Deadline, hosts: Sequence[str], port: int
+            ) -> str:
+    """Say what can be seen of some servers without a client for them."""
+    children = []
+    for host in hosts:
+        children.append(isolated.Child(deadline, f'{__name__}:_Look'))
+        children[-1].begin('see', host, port, deadline.probe().seconds)
+    return ' '.join(map(_seen, children, hosts, [port] * len(hosts)))
+
+
+def _seen(child: isolated.Child, host: str, port: int) -> str:
+    try:
+        name = child.finish() or 'nothing that is known here'
+    except net.Fault as fault:
+        return fault.text
+    except clocks.OutOfTime:
+        name = 'nothing in time'
+    return (f'{net.endpoint(host, port)} accepts connections, and {name} '
+            f'answers there.')
+
+
+class _Look:
+    """A child process that looks at one server."""
+
+    def see(self, host: str, port: int, seconds: float) -> str | None:
+        """Return what answers; raise a fault where nobody can connect."""
+        clock = clocks.Clock(seconds)
+        stream_.Stream(host, port, clock).close()
+        # A parent waits as long, and a silent server is to be told.
+        return identify(host, port, clocks.Clock(0.8 * clock.left()))
 
 
 def recognise(data: bytes) -> str | None:

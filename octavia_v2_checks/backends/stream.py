@@ -74,7 +74,7 @@ def unconnected(peer: str, error: OSError) -> net.Fault:
     number = error.errno or 0
     if number in _OUR_SIDE:
         return net.Fault('refused', f'This host cannot reach {peer}: '
-                         f'{_OUR_SIDE[number]}.', host=peer)
+                         f'{_OUR_SIDE[number]}.', host=peer, detail='here')
     what = {errno.ECONNREFUSED: 'nothing listens there',
             errno.ENOENT: 'there is no such socket'}.get(
                 number, errno.errorcode.get(number, 'socket error'))
@@ -152,7 +152,7 @@ class Stream:
             return sock
         except TimeoutError:
             sock.close()
-            raise self.timeout('accept a connection') from None
+            raise self.timeout(net.CONNECTING) from None
         except OSError as exc:
             sock.close()
             raise unconnected(self.peer, exc) from None

@@ -42,6 +42,14 @@ ENTRIES = [
           'configuration.',
           _STOPS,
           'Install another release of the client.'),
+    Entry('jobboard.client-fails', 'FAILURE',
+          'The Python client stops with this configuration, whatever the '
+          'server says.',
+          _STOPS + ' The exception is raised inside the client, and it looks '
+          'like an error of Octavia.',
+          'Correct the options that the message names, or install other '
+          'releases of TaskFlow and the client; the log of octavia-worker has '
+          'the whole traceback.'),
     Entry('jobboard.unresolvable', 'FAILURE',
           'A host name of the jobboard does not resolve.',
           _STOPS,
@@ -151,6 +159,17 @@ ENTRIES = [
           'Set jobboard_redis_sentinel in [task_flow] to the name in '
           '"sentinel monitor" of sentinel.conf; if it is right, bring the '
           'master back.'),
+    Entry('jobboard.sentinel-address', 'FAILURE',
+          'The Sentinels announce an address of the master that does not '
+          'lead there from this host.',
+          'Workers connect to the address that a Sentinel names. A loopback '
+          'address names another server on each host, so that every '
+          'controller may have a jobboard that the others do not see; an '
+          'address inside a container is reached by nobody.',
+          'Name the master in "sentinel monitor" of every sentinel.conf by '
+          'an address that all controllers reach, and have servers in '
+          'containers announce such a one (replica-announce-ip in '
+          'redis.conf). No option of Octavia changes it.'),
     Entry('jobboard.sentinel-quorum', 'WARNING',
           'The Sentinels could not carry out a failover, or do not agree.',
           'Jobs flow today. When the master fails, nothing takes its place, '
