@@ -92,7 +92,8 @@ def insecure(peer: str, name: str, error: Exception) -> net.Fault:
             'tls', f'The certificate of {peer} is not trusted: '
             f'{error.verify_message.rstrip(".")}.', host=peer,
             detail='verify')
-    if isinstance(error, ssl.SSLError):
+    if isinstance(error, ssl.SSLError) and not isinstance(
+            error, ssl.SSLEOFError):
         reason = error.reason or 'handshake failed'
         what = ('ended the TLS connection' if 'ALERT' in reason
                 else 'does not speak TLS as asked')

@@ -119,13 +119,14 @@ def _of_sentinel(options):
 
 
 def _converters() -> dict[str, Callable[[Any], Any]]:
-    """Return what TaskFlow hands on, and what it makes of each."""
+    """Return what TaskFlow hands on, and what it makes of each.
+
+    It hands on more, for which Octavia has no option.
+    """
     from oslo_utils import strutils
-    texts = ('host', 'username', 'password', 'encoding', 'encoding_errors',
-             'unix_socket_path', 'ssl_keyfile', 'ssl_certfile',
+    texts = ('host', 'username', 'password', 'ssl_keyfile', 'ssl_certfile',
              'ssl_cert_reqs', 'ssl_ca_certs')
     return {**dict.fromkeys(texts, str), 'port': int, 'db': int,
-            'socket_timeout': float, 'socket_connect_timeout': float,
             'ssl': strutils.bool_from_string}
 
 

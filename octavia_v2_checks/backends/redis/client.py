@@ -21,8 +21,8 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+import errno
 import socket
-import ssl
 from typing import Any
 
 from octavia_v2_checks.backends import net
@@ -40,10 +40,6 @@ _HOSTS = 'jobboard_backend_hosts'
 
 #: How redis-py calls the flags of a master that is down.
 _DOWN = (('is_odown', 'o_down'), ('is_sdown', 's_down'))
-
-#: What is raised for files that cannot be loaded.
-_OF_FILES = (FileNotFoundError, IsADirectoryError, NotADirectoryError,
-             PermissionError, ssl.SSLError, TypeError, ValueError)
 
 #: How many jobs one page has.
 _PAGE = 200
@@ -202,17 +198,17 @@ class _Asking:
     def _unusable(self, exc):
         """Return the fault of what never came to a question."""
         access = self._access
-        chain = list(errors.causes(exc))
-        name = next((type(e).__name__ for e in chain
-                     if isinstance(e, _OF_FILES)), None)
-        if access.tls and name:
-            return errors.Useless(
-                access.tls_option,
-                f'a file in {access.tls_option} is of no use ({name})')
-        if any(isinstance(e, OSError) for e in chain):
-            return errors.tls(stream.insecure(self._peer, self._peer,
-                                              ConnectionError()), access)
-        return self._fails(exc)
+        cause = next((e for e in errors.causes(exc) if isinstance(
+            e, OSError | TypeError | ValueError)), None)
+        if not access.tls or not cause:
+            return self._fails(exc)
+        if isinstance(cause, ConnectionError) or (
+                isinstance(cause, OSError) and cause.errno == errno.ENOTCONN):
+            return errors.tls(stream.insecure(self._peer, self._peer, cause),
+                              access)
+        return errors.Useless(
+            access.tls_option, f'a file in {access.tls_option} is of no use '
+            f'({type(cause).__name__})')
 
     def stranger(self) -> net.Fault:
         """Return the fault of a server with words that no Redis has."""
@@ -240,13 +236,25 @@ class _Asking:
         """Send commands, and return plain answers."""
         if self._lost:
             raise self._lost
-        found = []
-        with self._understood():
-            self._connection.send_packed_command(packed)
-            for name in names:
-                self._connection.sent = name
-                found.append(self._answer())
+        found: list[Any] = []
+        try:
+            with self._understood():
+                self._connection.send_packed_command(packed)
+                for name in names:
+                    self._connection.sent = name
+                    found.append(self._answer())
+        except net.Fault as fault:
+            self._lost = self._last_words(found) or fault
+            raise self._lost from None
         return found
+
+    def _last_words(self, answers):
+        """Return the fault of a server that said why, and then hung up."""
+        for answer in answers:
+            refused = isinstance(answer, tuple) and errors.Refusal(*answer)
+            if refused and errors.meaning(refused) in ('protected', 'full'):
+                return errors.fault(refused, '', self._peer, self._access)
+        return None
 
     def _answer(self) -> Any:
         try:
