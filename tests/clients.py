@@ -65,14 +65,18 @@ class Release:
                 (place / 'complete').touch()
         return str(place / 'bin' / 'python')
 
-    def probe(self, check: str, config, timeout: float = 60
+    def probe(self, check: str, config, *options: str, timeout: float = 60
               ) -> list[types.SimpleNamespace]:
-        """The findings of one check, as the command with it tells them."""
+        """The findings of one check, as the command with it tells them.
+
+        :param options: more of the command's, as ``'--probe-timeout', '2'``
+        """
         done = subprocess.run(
             [os.path.join(os.path.dirname(self.python), 'octavia-v2-checks'),
              '--config-file', str(config), 'upgrade', 'check', '--only',
-             check, '--format', 'json'], capture_output=True, text=True,
-            cwd='/', timeout=timeout, env=commands.environment())
+             check, '--format', 'json', *options],
+            capture_output=True, text=True, cwd='/', timeout=timeout,
+            env=commands.environment())
         assert done.stderr == '', done.stderr
         row, = (c for c in json.loads(done.stdout)['checks']
                 if c['id'] == check)
@@ -96,6 +100,46 @@ def work(config, timeout: float = 60, python: str = sys.executable) -> dict:
             env=commands.environment())
     except subprocess.TimeoutExpired:
         return {'error': 'timeout', 'causes': []}
+    assert done.stdout, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+#: Options of [task_flow] for Redis, to compare what becomes of them.
+REDIS_OPTIONS = {
+    'defaults': {},
+    'account': {'jobboard_backend_username': 'me',
+                'jobboard_backend_password': 'x',
+                'jobboard_backend_hosts': 'one,two'},
+    'tls': {'jobboard_redis_backend_ssl_options':
+            'ssl:yes,ssl_keyfile:/k,ssl_certfile:/c,ssl_ca_certs:/a,'
+            'ssl_cert_reqs:optional'},
+    'tls off': {'jobboard_redis_backend_ssl_options':
+                'ssl:no,ssl_keyfile:/k'},
+    'another database': {'jobboard_redis_backend_db': 3},
+    'sentinel': {'jobboard_redis_sentinel': 'jobs'},
+    'sentinels': {'jobboard_redis_sentinel': 'jobs',
+                  'jobboard_backend_hosts': '10.0.0.1,two,::1'},
+    'port in a host': {'jobboard_redis_sentinel': 'jobs',
+                       'jobboard_backend_hosts': 'one,two:26380'},
+    'brackets': {'jobboard_redis_sentinel': 'jobs',
+                 'jobboard_backend_hosts': '[::1],[::2]'},
+    'sentinel tls': {
+        'jobboard_redis_sentinel': 'jobs',
+        'jobboard_redis_backend_ssl_options': 'ssl:True,ssl_ca_certs:/a'},
+    'sentinel without': {
+        'jobboard_redis_sentinel': 'jobs',
+        'jobboard_redis_backend_ssl_options': 'ssl:False'}}
+
+
+def made(path, python: str = sys.executable) -> list:
+    """What TaskFlow makes of a configuration, and what we say that it does.
+
+    See :mod:`tests.made_clients`.
+    """
+    done = subprocess.run(
+        [python, '-W', 'ignore', '-m', 'tests.made_clients', str(path)],
+        capture_output=True, text=True, cwd=_ROOT, timeout=120,
+        env=commands.environment())
     assert done.stdout, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 

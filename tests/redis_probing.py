@@ -19,6 +19,7 @@ import uuid
 
 from tests import jobboards
 from tests import probing
+from tests.servers import scripts
 
 #: What a worker needs, found by taking commands away one by one while
 #: TaskFlow posted, claimed, abandoned, consumed and trashed jobs.
@@ -121,3 +122,24 @@ def work(account):
             assert job.state and board.find_owner(job) and job.last_modified
             end(job, 'me')
         assert board.job_count == 0
+
+
+#: What a server that speaks RESP3 says to HELLO 3.
+HELLO = b'%2\r\n$6\r\nserver\r\n$5\r\nredis\r\n$5\r\nproto\r\n:3\r\n'
+
+
+class Scripted(scripts.Silent):
+    """Says what no Redis says on request.
+
+    :param answers: by the first word of a command; +OK is said to others
+    :param host: to listen on
+    """
+
+    def __init__(self, host='127.0.0.1', **answers):
+        self._answers = {'HELLO': HELLO} | answers
+        super().__init__(host)
+
+    def answer(self, client, data):
+        for command in data.split(b'*')[1:]:
+            word = command.split(b'\r\n')[2].decode().upper()
+            client.sendall(self._answers.get(word, b'+OK\r\n'))

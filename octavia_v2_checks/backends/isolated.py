@@ -76,7 +76,7 @@ class Step(NamedTuple):
         if not self.peer:
             return net.Fault('undetermined', f'This host is too slow: '
                              f'{self.doing} took more than {seconds:g} s.')
-        what = {'connect': 'accept a connection',
+        what = {'connect': net.CONNECTING,
                 'tls': 'finish the TLS handshake'}.get(self.doing, 'answer')
         return net.late(self.peer, what, seconds)
 
@@ -296,6 +296,9 @@ def _child(sock: socket.socket, seconds: float, target: str, args: tuple
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # Whatever speaks TLS would write its secrets into that file.
     os.environ.pop('SSLKEYLOGFILE', None)
+    with contextlib.suppress(OSError):
+        # OpenSSL would ask a terminal for the password of a key, and wait.
+        os.setsid()
     global _parent  # noqa: PLW0603 - a process has one parent
     _parent = _Channel(sock)
     module, _, name = target.partition(':')

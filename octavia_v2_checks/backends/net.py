@@ -13,6 +13,10 @@
 """What backends say of a server, and how they write where it is."""
 
 
+#: What a server did not do in time that has not been reached at all.
+CONNECTING = 'accept a connection'
+
+
 class Portable(Exception):
     """An exception that a child process hands on to its parent.
 

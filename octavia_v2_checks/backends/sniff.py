@@ -12,6 +12,7 @@
 
 """Recognises the server that answers where another was expected."""
 
+from collections.abc import Sequence
 import queue
 import re
 import ssl
@@ -92,6 +93,38 @@ def at(deadline: clocks.Deadline, host: str, port: int) -> str | None:
 
 def _identified(host: str, port: int, seconds: float) -> str | None:
     return identify(host, port, clocks.Clock(seconds))
+
+
+def outline(deadline: clocks.Deadline, hosts: Sequence[str], port: int
+            ) -> str:
+    """Say what can be seen of some servers without a client for them."""
+    children = []
+    for host in hosts:
+        children.append(isolated.Child(deadline, f'{__name__}:_Look'))
+        children[-1].begin('see', host, port, deadline.probe().seconds)
+    return ' '.join(map(_seen, children, hosts, [port] * len(hosts)))
+
+
+def _seen(child: isolated.Child, host: str, port: int) -> str:
+    try:
+        name = child.finish() or 'nothing that is known here'
+    except net.Fault as fault:
+        return fault.text
+    except clocks.OutOfTime:
+        name = 'nothing in time'
+    return (f'{net.endpoint(host, port)} accepts connections, and {name} '
+            f'answers there.')
+
+
+class _Look:
+    """A child process that looks at one server."""
+
+    def see(self, host: str, port: int, seconds: float) -> str | None:
+        """Return what answers; raise a fault where nobody can connect."""
+        clock = clocks.Clock(seconds)
+        stream_.Stream(host, port, clock).close()
+        # A parent waits as long, and a silent server is to be told.
+        return identify(host, port, clocks.Clock(0.8 * clock.left()))
 
 
 def recognise(data: bytes) -> str | None:

@@ -75,7 +75,7 @@ def unconnected(peer: str, error: OSError) -> net.Fault:
     number = error.errno or 0
     if number in _OUR_SIDE:
         return net.Fault('refused', f'This host cannot reach {peer}: '
-                         f'{_OUR_SIDE[number]}.', host=peer)
+                         f'{_OUR_SIDE[number]}.', host=peer, detail='here')
     what = {errno.ECONNREFUSED: 'nothing listens there',
             errno.ENOENT: 'there is no such socket'}.get(
                 number, errno.errorcode.get(number, 'socket error'))
@@ -93,7 +93,8 @@ def insecure(peer: str, name: str, error: Exception) -> net.Fault:
             'tls', f'The certificate of {peer} is not trusted: '
             f'{error.verify_message.rstrip(".")}.', host=peer,
             detail='verify')
-    if isinstance(error, ssl.SSLError):
+    if isinstance(error, ssl.SSLError) and not isinstance(
+            error, ssl.SSLEOFError):
         reason = error.reason or 'handshake failed'
         what = ('ended the TLS connection' if 'ALERT' in reason
                 else 'does not speak TLS as asked')
@@ -157,7 +158,7 @@ class Stream:
             return sock
         except TimeoutError:
             sock.close()
-            raise self.timeout('accept a connection') from None
+            raise self.timeout(net.CONNECTING) from None
         except OSError as exc:
             sock.close()
             raise unconnected(self.peer, exc) from None

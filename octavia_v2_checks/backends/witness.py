@@ -79,7 +79,7 @@ class Witness:
         try:
             answer = plain(sock, address, *args)
         except TimeoutError:
-            self._note(peer, net.late(peer, 'accept a connection',
+            self._note(peer, net.late(peer, net.CONNECTING,
                                       sock.gettimeout() or 0))
             raise
         except BlockingIOError:

@@ -165,6 +165,17 @@ ENTRIES = [
           'Set jobboard_redis_sentinel in [task_flow] to the name in '
           '"sentinel monitor" of sentinel.conf; if it is right, bring the '
           'master back.'),
+    Entry('jobboard.sentinel-address', 'FAILURE',
+          'The Sentinels announce an address of the master that does not '
+          'lead there from this host.',
+          'Workers connect to the address that a Sentinel names. A loopback '
+          'address names another server on each host, so that every '
+          'controller may have a jobboard that the others do not see; an '
+          'address inside a container is reached by nobody.',
+          'Name the master in "sentinel monitor" of every sentinel.conf by '
+          'an address that all controllers reach, and have servers in '
+          'containers announce such a one (replica-announce-ip in '
+          'redis.conf). No option of Octavia changes it.'),
     Entry('jobboard.sentinel-quorum', 'WARNING',
           'The Sentinels could not carry out a failover, or do not agree.',
           'Jobs flow today. When the master fails, nothing takes its place, '

@@ -26,12 +26,15 @@ from octavia_v2_checks import plugins
 from octavia_v2_checks import settings as settings_
 from octavia_v2_checks.backends import jobboard
 from octavia_v2_checks.backends import net
+from octavia_v2_checks.backends import sniff
 from octavia_v2_checks.findings import Finding
 from octavia_v2_checks.upstream import versions
 
 ENTRY_POINTS = 'octavia_v2_checks.jobboards'
 
 _DRIVER = 'jobboard_backend_driver'
+_HOSTS = 'jobboard_backend_hosts'
+_PORT = 'jobboard_backend_port'
 
 #: A line of TaskFlow's metadata: name, lower bound and extra.
 _BOUND = re.compile(
@@ -60,6 +63,10 @@ def check(settings: settings_.Settings, deadline: clock.Deadline
     if kind is None:
         yield unknown(settings)
         return
+    found = missing(settings, deadline, kind.client)
+    if found:
+        yield found
+        return
     yield from _client(settings, kind.client)
     for said in shared(kind, settings, deadline).probe():
         yield said if isinstance(said, str) else finding_of(settings, said)
@@ -86,6 +93,31 @@ def shared(kind: type[jobboard.Jobboard], settings: settings_.Settings,
     return deadline.shared('jobboard', lambda: kind(settings, deadline))
 
 
+def missing(settings: settings_.Settings, deadline: clock.Deadline,
+            client: jobboard.Client) -> Finding | None:
+    """Return the finding of a client that is not installed, or None.
+
+    Without it nothing can be said about the servers but what anybody sees.
+    """
+    if importlib.util.find_spec(client.module) is not None:
+        return None
+
+    def make():
+        try:
+            seen = sniff.outline(deadline, settings.get(_HOSTS),
+                                 settings.get(_PORT))
+        except findings.Blocked as blocked:
+            seen = f'{blocked.reason}.'
+        return findings.finding(
+            'jobboard.client-missing',
+            f'{settings.get(_DRIVER)} needs the Python module '
+            f'{client.module}, which {sys.executable} does not have; without '
+            f'it nothing more is known than this: {seen}',
+            _installing(client), **settings[_DRIVER].where)
+
+    return deadline.shared('client missing', make)
+
+
 def unknown(settings: settings_.Settings) -> Finding:
     """Return the finding of a driver that nothing here can look at."""
     driver = settings.get(_DRIVER)
@@ -107,27 +139,25 @@ def finding_of(settings: settings_.Settings, fault: net.Fault) -> Finding:
 def _client(settings: settings_.Settings, client: jobboard.Client
             ) -> Iterator[Finding]:
     """Yield what is wrong with the client; it is looked for, not imported."""
-    where = settings[_DRIVER].where
     taskflow = versions.installed('taskflow')
     minimum = _minimum(client) if taskflow else None
-    wanted = f'{client.distribution}>={minimum}'
-    # What pip shall install: with TaskFlow here, what that needs.
-    package = wanted if minimum else f'octavia-v2-checks[{client.extra}]'
-    remedy = f'{shlex.quote(sys.executable)} -m pip install ' + shlex.quote(
-        package)
-    if importlib.util.find_spec(client.module) is None:
-        yield findings.finding(
-            'jobboard.client-missing',
-            f'{settings.get(_DRIVER)} needs the Python module '
-            f'{client.module}, which {sys.executable} does not have.',
-            remedy, **where)
-        return
     installed = versions.installed(client.distribution)
     if minimum and installed and _older(installed, minimum):
         yield findings.finding(
             'jobboard.client-old',
-            f'TaskFlow {taskflow} needs {wanted}, and {client.distribution} '
-            f'{installed} is installed.', remedy, **where)
+            f'TaskFlow {taskflow} needs {client.distribution}>={minimum}, '
+            f'and {client.distribution} {installed} is installed.',
+            _installing(client), **settings[_DRIVER].where)
+
+
+def _installing(client: jobboard.Client) -> str:
+    """Return the command that installs a client."""
+    # With TaskFlow here, what that needs.
+    minimum = _minimum(client) if versions.installed('taskflow') else None
+    package = (f'{client.distribution}>={minimum}' if minimum
+               else f'octavia-v2-checks[{client.extra}]')
+    return (f'{shlex.quote(sys.executable)} -m pip install '
+            f'{shlex.quote(package)}')
 
 
 def _minimum(client: jobboard.Client) -> str | None:

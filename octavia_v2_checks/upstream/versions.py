@@ -24,6 +24,12 @@ def installed(distribution: str) -> str | None:
         return None
 
 
+def numbers(distribution: str) -> tuple[int, ...] | None:
+    """Return the installed version of a distribution as numbers, or None."""
+    found = re.match(r'\d+(\.\d+)*', installed(distribution) or '')
+    return tuple(map(int, found[0].split('.'))) if found else None
+
+
 def field(distribution: metadata.Distribution, name: str) -> str | None:
     """Return a field of a distribution's metadata, None if it has none.
 

@@ -19,7 +19,7 @@ import re
 
 import pytest
 
-from octavia_v2_checks.backends.redis import resp
+from octavia_v2_checks.backends.redis import wire
 from tests import boards
 from tests import cells
 from tests import commands
@@ -132,7 +132,7 @@ def watch_redis(place):
     yield
     ran = {name for name, calls in test_redis_reads_only.commands_run(
         place.server).items() if calls}
-    assert ran - {'CONFIG RESETSTAT', 'CLIENT SETINFO'} <= resp.READS
+    assert ran - {'CONFIG RESETSTAT', 'CLIENT SETINFO'} <= wire.READS
     assert (place.state(), changes()) == before
 
 

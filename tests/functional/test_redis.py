@@ -80,24 +80,9 @@ def test_unknown_user_on_an_open_server(redis, probe_redis):
     assert probe_redis(redis, **options) == []
 
 
-def test_password_on_an_open_server(redis, probe_redis, older_client):
-    """redis-py 8.0 gets in with any password, older ones do not."""
-    options = {'jobboard_backend_password': PASSWORD}
-    assert probe_redis(redis, **options) == []
-    older_client('7.2.0')
-    found = [f for f in probe_redis(redis, **options)
-             if f.id != 'jobboard.client-old']
-    found = probing.only(found, 'jobboard.access-denied')
-    assert 'without a login' in found.message
-
-
-def test_older_client_logs_in(redis_account, older_client):
-    board = redis_account()
-    older_client('5.2.1')
-    assert probing.ids(board.probe()) == ['jobboard.client-old']
-    wrong = board.probe(jobboard_backend_password='wrong')
-    assert probing.ids(wrong) == ['jobboard.client-old',
-                                  'jobboard.access-denied']
+def test_password_on_an_open_server(redis, probe_redis):
+    """redis-py 8.0 gets in with any password; older ones do not."""
+    assert probe_redis(redis, jobboard_backend_password=PASSWORD) == []
 
 
 def test_unknown_database(redis, probe_redis):
@@ -285,7 +270,7 @@ def test_too_many_clients(probe_redis):
             blocked.disconnect()
 
 
-def test_server_without_hello(probe_redis, older_client):
+def test_server_without_hello(probe_redis):
     def answers():
         import redis
         with redis.Redis(server.host, server.port, protocol=2) as client:
@@ -300,8 +285,6 @@ def test_server_without_hello(probe_redis, older_client):
         process.wait_until(answers, 'no answer')
         found = probing.only(probe_redis(server), 'jobboard.server-old')
         assert 'HELLO' in found.message
-        older_client('7.2.0')
-        assert probing.ids(probe_redis(server)) == ['jobboard.client-old']
 
 
 def test_debug_level_keeps_the_secret(redis_account, caplog):

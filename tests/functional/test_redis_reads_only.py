@@ -14,7 +14,7 @@
 
 import pytest
 
-from octavia_v2_checks.backends.redis import resp
+from octavia_v2_checks.backends.redis import wire
 from tests import redis_probing
 from tests.servers import redis as redis_server
 
@@ -70,6 +70,6 @@ def test_reads_only(fault, write_config):
             found = board.probe(**(wrong if fault == 'denied' else {}))
             assert bool(found) == (fault != 'least')
         ran = {name for name, calls in commands_run(server).items() if calls}
-        assert ran - resp.READS - administrator == set()
+        assert ran - wire.READS - administrator == set()
         assert 'PING' in ran or fault == 'denied'
         assert state(server) == before

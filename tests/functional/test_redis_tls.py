@@ -72,7 +72,7 @@ def test_verification(probe_redis, server, tls, verify):
     assert 'not trusted' in found.message and 'ssl_ca_certs' in found.remedy
 
 
-def test_name(probe_redis, authority, tls, older_client):
+def test_name(probe_redis, authority, tls):
     with redis_server.Redis(tls=authority.wrong_host(),
                             ca=authority.cert) as server:
         found = probing.only(probe_redis(server, **{TLS: tls}),
@@ -80,10 +80,6 @@ def test_name(probe_redis, authority, tls, older_client):
         assert 'not trusted' in found.message
         assert probe_redis(server, **{
             TLS: tls | {'ssl_cert_reqs': 'none'}}) == []
-        # redis-py before 6.0 does not compare names.
-        older_client('5.2.1')
-        assert probing.ids(probe_redis(server, **{TLS: tls})) == [
-            'jobboard.client-old']
 
 
 def test_expired(probe_redis, authority, tls):

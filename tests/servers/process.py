@@ -156,6 +156,8 @@ class Server:
     """
 
     user: str | None = None
+    #: What puts it on another host, of :mod:`tests.servers.elsewhere`.
+    inside: tuple[str, ...] = ()
     stop_signal = signal.SIGTERM
 
     def __init__(self, host: str = LOOPBACK, port: int | None = None) -> None:
@@ -215,8 +217,8 @@ class Server:
             self._prepared = True
         with self.log.open('ab') as log:
             self._process = subprocess.Popen(
-                [find('setpriv'), *_as(self.user)[1:], '--pdeathsig=KILL',
-                 *self.argv()],
+                [*self.inside, find('setpriv'), *_as(self.user)[1:],
+                 '--pdeathsig=KILL', *self.argv()],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 cwd=self.dir, env={**os.environ, **self.environment()})
         if wait:

@@ -38,8 +38,11 @@ class _Redis(process.Server):
                  port: int | None = None,
                  tls: tls_files.Certificate | None = None,
                  ca: str | None = None, client_auth: bool = False,
-                 acl: tuple[str, ...] = (), **options: object) -> None:
-        super().__init__(host, port)
+                 acl: tuple[str, ...] = (), inside: tuple[str, ...] = (),
+                 **options: object) -> None:
+        super().__init__(host, port or (
+            process.free_port() if inside else None))
+        self.inside = inside
         self.socket = str(self.dir / 'sock')
         self.args = args
         self.tls = tls
@@ -110,6 +113,7 @@ class Redis(_Redis):
     :param tls: the certificate it shows; it then speaks TLS only.
     :param ca: the authority it trusts, needed with *tls*.
     :param client_auth: with *tls*, demand a client certificate.
+    :param inside: the way to another host; see :mod:`tests.servers.elsewhere`
     :param acl: users, as in ``octavia on >secret ~* +@all``.
     :param options: more options of redis.conf, underscores for hyphens; a
         tuple where one takes several words.

@@ -12,12 +12,12 @@
 
 """The Redis jobboard: Redis or Valkey, alone or behind Sentinels.
 
-Everything is asked as a worker's client would: with its login, its TLS and
-its choice among the hosts. Nothing is written; see :data:`resp.READS` for
-all that is ever carried out on a server.
+Everything is asked by a worker's own client, in a child process; nothing is
+written. See :data:`wire.READS` for all that is ever carried out on a server.
 """
 
 from collections.abc import Iterator
+import contextlib
 
 from octavia_v2_checks import clock as clocks
 from octavia_v2_checks import findings
@@ -26,9 +26,12 @@ from octavia_v2_checks.backends import jobboard
 from octavia_v2_checks.backends import net
 from octavia_v2_checks.backends.redis import board as board_redis
 from octavia_v2_checks.backends.redis import connection as redis_connection
+from octavia_v2_checks.backends.redis import errors
 from octavia_v2_checks.backends.redis import sentinel as redis_sentinel
 from octavia_v2_checks.backends.redis import server as redis_server
 from octavia_v2_checks.backends.redis.connection import Connection
+
+_HOSTS = 'jobboard_backend_hosts'
 
 #: What explains why Sentinels hold a master for down.
 _NO_MASTER = frozenset({'unresolvable', 'refused', 'timeout', 'replica',
@@ -45,21 +48,22 @@ class Redis:
 
     def __init__(self, settings: settings_.Settings,
                  deadline: clocks.Deadline):
-        self._settings = settings
         self._deadline = deadline
-        self._access = redis_connection.to_redis(settings)
-        self._hosts = settings.get('jobboard_backend_hosts')
-        self._port = settings.get('jobboard_backend_port')
-        if not self._hosts:
-            raise findings.Blocked(
-                'jobboard_backend_hosts is empty',
-                option='task_flow.jobboard_backend_hosts')
+        self._options = redis_connection.options_of(settings)
+        self._namespace = settings.get('jobboard_backend_namespace')
+        if not self._options[_HOSTS]:
+            raise findings.Blocked(f'{_HOSTS} is empty',
+                                   option=f'task_flow.{_HOSTS}')
 
     def probe(self) -> Iterator[net.Fault | str]:
         """Yield what is wrong, and as text what was found to be right."""
-        watch = self._watch()
+        try:
+            watch = self._watch()
+        except net.Fault as fault:
+            yield fault
+            return
         if watch is None:
-            yield from self._examine(self._hosts[0], self._port)
+            yield from self._examine(*self._first)
             return
         yield from watch.faults()
         master = watch.master
@@ -68,53 +72,102 @@ class Redis:
         said = list(self._examine(master.host, master.port))
         gone = [s for s in said if isinstance(s, net.Fault)
                 and s.slug in _NO_MASTER]
-        for fault in gone:
-            fault.text += ' The Sentinels name it as the master.'
         if master.down and not gone:
-            yield watch.down(master)
+            yield watch.down(master, self._has_password)
         else:
             yield watch.fact()
         yield from said
 
     def connect(self) -> Connection:
-        """Connect to the server that a worker would use.
+        """Return the connection to the server that a worker would use.
 
         :raises net.Fault: where a worker would fail
         """
-        host, port = self._hosts[0], self._port
         watch = self._watch()
-        if watch is not None:
-            master = watch.choice()
-            host, port = master.host, master.port
-        return Connection(self._access, host, port, self._deadline)
+        if watch is None:
+            return self._open(*self._first)
+        master = watch.choice()
+        connection = self._open(master.host, master.port)
+        if master.down:
+            raise watch.down(master, self._has_password)
+        return connection
 
     def board(self) -> board_redis.RedisBoard:
         """Open the board, to see what lies on it.
 
         :raises net.Fault: where a worker would fail
         """
-        return board_redis.RedisBoard(
-            self.connect, self._settings.get('jobboard_backend_namespace'))
+        return board_redis.RedisBoard(self.connect(), self._namespace)
+
+    @property
+    def _first(self) -> tuple[str, int]:
+        return (self._options[_HOSTS][0],
+                self._options['jobboard_backend_port'])
+
+    @property
+    def _has_password(self) -> bool:
+        return bool(self._options['jobboard_backend_password'])
 
     def _examine(self, host, port):
         try:
-            with Connection(self._access, host, port,
-                            self._deadline) as connection:
-                yield from redis_server.probe(
-                    connection, self._settings.get(
-                        'jobboard_backend_namespace'))
+            for said in redis_server.probe(self._open(host, port),
+                                           self._namespace):
+                yield (said if isinstance(said, str)
+                       else self._as_announced(said))
         except net.Fault as fault:
             yield fault
 
+    def _server(self) -> Connection:
+        """Return the process with the client, connected or not."""
+        def make():
+            with _usable():
+                return Connection(redis_connection.to_redis(self._options),
+                                  self._options, self._deadline)
+
+        return self._deadline.shared('redis', make)
+
     def _watch(self) -> redis_sentinel.Watch | None:
         """Ask the Sentinels, if there are any."""
-        name = self._settings.get('jobboard_redis_sentinel')
-        if name is None:
-            return None
-        # TaskFlow takes the brackets of an IPv6 address off all but the
-        # first host.
-        first, *others = self._hosts
-        hosts = [first, *(h.strip('[]') for h in others)]
-        return redis_sentinel.Watch(
-            redis_connection.to_sentinel(self._settings),
-            [(h, self._port) for h in hosts], name, self._deadline)
+        def make():
+            places = self._server().sentinels
+            if places is None:
+                return None
+            with _usable():
+                return redis_sentinel.Watch(
+                    redis_connection.to_sentinel(self._options),
+                    self._options, places, self._deadline)
+
+        return self._deadline.shared('redis sentinels', make)
+
+    def _open(self, host, port) -> Connection:
+        def make():
+            server = self._server()
+            try:
+                with _usable():
+                    server.open(host, port)
+            except net.Fault as fault:
+                raise self._as_announced(fault) from None
+            return server
+
+        return self._deadline.shared(('redis', host, port), make)
+
+    def _as_announced(self, fault: net.Fault) -> net.Fault:
+        """Return the fault of a server that the Sentinels name, if any do.
+        """
+        watch = self._watch()
+        if watch is None:
+            return fault
+        fault = watch.unfit(watch.unreached(fault))
+        if fault.slug in _NO_MASTER:
+            fault.text += ' The Sentinels name it as the master.'
+        return fault
+
+
+@contextlib.contextmanager
+def _usable() -> Iterator[None]:
+    """Say of an option that is of no use where it is looked at."""
+    try:
+        yield
+    except errors.Useless as exc:
+        raise findings.Blocked(
+            exc.reason, option=f'task_flow.{exc.option}') from None

@@ -12,18 +12,12 @@
 
 """The jobs on a Redis board, from its raw keys."""
 
-from collections.abc import Callable
 from collections.abc import Iterator
-import itertools
 
 from octavia_v2_checks import statements
 from octavia_v2_checks.backends import board
-from octavia_v2_checks.backends import msgpack
-from octavia_v2_checks.backends import net
-from octavia_v2_checks.backends.redis import resp
+from octavia_v2_checks.backends.redis import errors
 from octavia_v2_checks.backends.redis.connection import Connection
-
-_PAGE = 200
 
 #: Of how many claims to ask when they end.
 _ASKED = 5
@@ -32,23 +26,21 @@ _ASKED = 5
 class RedisBoard:
     """The jobs in one namespace.
 
-    :param connect: opens a connection
+    :param connection: to the server, which others use too
     :param namespace: the jobboard's
-    :raises net.Fault: where a worker would not get in
     """
 
-    def __init__(self, connect: Callable[[], Connection], namespace: str):
-        self._connect = connect
-        self._connection = connect()
+    def __init__(self, connection: Connection, namespace: str):
+        self._connection = connection
         self._namespace = namespace
         self._asked = 0
-        self.place = self.trash = f'{namespace} at {self._connection.peer}'
+        self.place = self.trash = f'{namespace} at {connection.peer}'
 
     def __enter__(self) -> 'RedisBoard':
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._connection.close()
+        """Leave the connection to the others."""
 
     def count(self) -> int:
         """Return how many jobs there are."""
@@ -76,9 +68,10 @@ class RedisBoard:
     def pages(self) -> Iterator[list[board.Job]]:
         """Yield all jobs, some at a time."""
         seen: set[str] = set()
-        for jobs in self._entries():
+        for page in self._connection.postings(self._key('listings')):
             # A scan tells some twice while the server rearranges them.
-            new = {job.key: job for job in jobs if job.key not in seen}
+            new = {key: board.Job(key, *summary) for key, *summary in page
+                   if key not in seen}
             seen.update(new)
             if new:
                 yield self._states(new)
@@ -87,63 +80,10 @@ class RedisBoard:
         return ':'.join((self._namespace, '.'.join(parts)))
 
     def _length(self, name: str) -> int:
-        answer = self._ask(('HLEN', self._key(name)))
+        answer, = self._each('HLEN', [(self._key(name),)])
         if not isinstance(answer, int):
             raise self._connection.stranger()
         return answer
-
-    def _ask(self, command: resp.Command) -> resp.Reply:
-        self._connection.renew()
-        return self._checked(self._connection.call(*command), str(command[0]))
-
-    def _checked(self, answer: resp.Reply, command: str) -> resp.Reply:
-        if isinstance(answer, resp.ErrorReply):
-            raise self._connection.fault(answer, command)
-        return answer
-
-    def _entries(self) -> Iterator[list[board.Job]]:
-        """Yield what the postings tell of their jobs.
-
-        Each posting is let go before the next is received: some are large.
-        """
-        listings = self._key('listings')
-        cursor = '0'
-        while True:
-            self._connection.renew()
-            try:
-                items = self._connection.stream(
-                    'HSCAN', listings, cursor, 'COUNT', _PAGE)
-                cursor = self._text(next(items))
-                page = list(self._decoded(items))
-            except net.Fault as fault:
-                if fault.slug != 'missing-permission':
-                    raise
-                # Workers do not scan, so their account may not be allowed
-                # to; they ask for all at once.
-                yield from self._all_at_once(listings)
-                return
-            yield page
-            if cursor == '0':
-                return
-
-    def _all_at_once(self, listings: str) -> Iterator[list[board.Job]]:
-        with self._connect() as other:
-            jobs = self._decoded(other.stream('HGETALL', listings))
-            while page := list(itertools.islice(jobs, _PAGE)):
-                yield page
-                other.renew()
-
-    def _decoded(self, items):
-        for key in items:
-            posting = next(items, None)
-            if not isinstance(posting, bytes):
-                raise self._connection.stranger()
-            yield msgpack.job(self._text(key), posting)
-
-    def _text(self, item):
-        if not isinstance(item, bytes):
-            raise self._connection.stranger()
-        return item.decode('utf-8', 'replace')
 
     def _states(self, jobs: dict[str, board.Job]) -> list[board.Job]:
         """Find out who holds each of some jobs."""
@@ -162,19 +102,21 @@ class RedisBoard:
                 for key, job in jobs.items() if there.get(key, 1)]
 
     def _each(self, command, arguments):
-        self._connection.renew()
-        return [self._checked(answer, command) for answer in
-                self._connection.pipeline([(command, *a) for a in arguments])]
+        answers = self._connection.ask([(command, *a) for a in arguments])
+        for answer in answers:
+            if isinstance(answer, errors.Refusal):
+                raise self._connection.fault(answer, command)
+        return answers
 
     def _state(self, job, owner, touched):
         if not isinstance(owner, bytes):
             return job._replace(lapsed=touched)
-        return job._replace(owner=self._text(owner),
+        return job._replace(owner=owner.decode('utf-8', 'replace'),
                             expires=self._expires(job.key))
 
     def _expires(self, uuid):
         if self._asked >= _ASKED:
             return None
         self._asked += 1
-        left = self._ask(('PTTL', self._key(uuid, 'owned')))
+        left, = self._each('PTTL', [(self._key(uuid, 'owned'),)])
         return left / 1000 if isinstance(left, int) and left >= 0 else None

@@ -10,23 +10,105 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the errors of Redis and Sentinel mean to an operator.
+"""What the errors of Redis, Sentinel and redis-py mean to an operator.
 
 An error's text is looked at and never passed on: it may repeat a password.
 """
 
-from __future__ import annotations
-
+from collections.abc import Iterator
 import re
-from typing import TYPE_CHECKING
+import ssl
+from typing import NamedTuple
 
 from octavia_v2_checks import statements
 from octavia_v2_checks.backends import net
 from octavia_v2_checks.backends import sniff
-from octavia_v2_checks.backends.redis import resp
+from octavia_v2_checks.backends import stream
 
-if TYPE_CHECKING:
-    from octavia_v2_checks.backends.redis.connection import Access
+
+class Access(NamedTuple):
+    """The way in to one kind of server, and the options that describe it.
+
+    :ivar kind: ``Redis`` or ``Sentinel``
+    :ivar username: as it is configured
+    :ivar tls: whether it is under TLS
+    :ivar certificate: whether a client certificate is configured
+    :ivar user_option: name of the ``[task_flow]`` option; so are the next
+    """
+
+    kind: str
+    username: str | None
+    tls: bool
+    certificate: bool
+    user_option: str
+    password_option: str
+    tls_option: str
+    database: int = 0
+
+    @property
+    def user(self) -> str:
+        """The account that the server sees."""
+        return self.username or 'default'
+
+    @property
+    def expected(self) -> tuple[str, ...]:
+        """What :mod:`sniff` finds where all is as it should be."""
+        return ('TLS',) if self.tls else ('Redis', 'a Redis Sentinel')
+
+
+class Refusal(NamedTuple):
+    """A server's no.
+
+    :ivar word: the error code, such as ``NOPERM``, or ``ERR``
+    :ivar text: what it said; never shown, for it may repeat what was sent
+    """
+
+    word: str
+    text: str
+
+
+class Useless(net.Portable):
+    """An option cannot be used; nothing was asked of a server.
+
+    :ivar option: name of the ``[task_flow]`` option
+    :ivar reason: what is wrong with it, for a reader
+    """
+
+    def __init__(self, option: str, reason: str):
+        super().__init__(option, reason)
+        self.option = option
+        self.reason = reason
+
+
+class Final(net.Fault):
+    """A fault after which redis-py asks no further Sentinel."""
+
+
+#: Class of redis-py's -> the error code that it has taken off the text. A
+#: later release keeps the code besides.
+_WORDS = {
+    'NoPermissionError': 'NOPERM',
+    'ReadOnlyError': 'READONLY',
+    'MasterDownError': 'MASTERDOWN',
+    'BusyLoadingError': 'LOADING',
+    'OutOfMemoryError': 'OOM',
+    'ExecAbortError': 'EXECABORT',
+    'NoScriptError': 'NOSCRIPT',
+    'ClusterDownError': 'CLUSTERDOWN',
+    'MovedError': 'MOVED',
+    'AskError': 'ASK',
+    'TryAgainError': 'TRYAGAIN',
+    'ClusterCrossSlotError': 'CROSSSLOT',
+}
+
+#: The texts of an AuthenticationError, which has the code of none of them.
+_LOGINS = (
+    (re.compile(r'Authentication required|HELLO must be called'), 'NOAUTH'),
+    (re.compile(r'invalid username-password pair|user is disabled'),
+     'WRONGPASS'),
+)
+
+_WORD = re.compile(r'[A-Z][A-Z0-9]{0,31}(?= |$)')
 
 #: Error code -> what it means here.
 _MEANINGS = {
@@ -34,6 +116,7 @@ _MEANINGS = {
     'WRONGPASS': 'access-denied',
     'DENIED': 'protected',
     'NOPERM': 'missing-permission',
+    'NOPROTO': 'no-resp3',
     'READONLY': 'replica',
     'MASTERDOWN': 'replica',
     'LOADING': 'loading',
@@ -64,6 +147,13 @@ _WHY_NOT_WRITABLE = {
     'BUSY': 'a script keeps it busy (BUSY)',
 }
 
+#: What to do where a server closes connections without a word.
+_CLOSED = (
+    'See in the log of the server why. Where it serves as many clients as '
+    'maxclients allows, which INFO stats counts as rejected_connections, '
+    'raise maxclients in redis.conf. '
+    + statements.in_redis_cli('CONFIG SET maxclients 10000'))
+
 _WRITABLE_AGAIN = {
     'MISCONF': ('Make room on the disk of "dir" in redis.conf, see that Redis '
                 'may write there, and save. ', 'BGSAVE'),
@@ -73,47 +163,99 @@ _WRITABLE_AGAIN = {
 }
 
 
-def meaning(error: resp.ErrorReply) -> str | None:
+def refusal(error: Exception) -> Refusal | None:
+    """Return what a server said that redis-py made an exception of.
+
+    :returns: None for an exception that stands for no server's words
+    """
+    name, text = type(error).__name__, str(error)
+    if name in ('AuthenticationError', 'AuthorizationError'):
+        for pattern, word in _LOGINS:
+            if pattern.search(text):
+                return Refusal(word, text)
+    elif name in _WORDS:
+        return Refusal(_WORDS[name], text)
+    elif name == 'ConnectionError':
+        return Refusal('ERR', text) if 'max number of clients' in text else (
+            None)
+    elif not any(k.__name__ == 'ResponseError' for k in type(error).__mro__):
+        return None
+    return said(text)
+
+
+def said(text: str) -> Refusal:
+    """Return what the text of an error says, its code in front."""
+    found = _WORD.match(text)
+    return Refusal(found[0] if found else 'ERR', text)
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an exception, and those that led to it."""
+    while error:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def network(error: Exception, peer: str, access: Access,
+            seen: net.Fault | None, seconds: float | None) -> net.Fault | None:
+    """Return the fault of a connection that failed.
+
+    :param error: of redis-py
+    :param seen: what went wrong on the network
+    :param seconds: the client's own time-out
+    :returns: None for an exception that stands for something else
+    """
+    for cause in causes(error):
+        if isinstance(cause, ssl.SSLError) and 'ALERT' in (
+                cause.reason or ''):
+            return tls(stream.insecure(peer, peer, cause), access)
+    if seen:
+        return tls(seen, access) if seen.slug == 'tls' else seen
+    name = type(error).__name__
+    if name == 'TimeoutError':
+        return net.late(peer, 'answer', seconds or 0)
+    if name == 'ConnectionError':
+        return net.Fault(
+            'refused', f'{peer} closed the connection before it had '
+            f'answered.', _CLOSED, host=peer, detail='closed')
+    return None
+
+
+def meaning(refused: Refusal) -> str | None:
     """Return the slug of an error or a word of this module, or None."""
-    if error.word in _MEANINGS:
-        return _MEANINGS[error.word]
+    if refused.word in _MEANINGS:
+        return _MEANINGS[refused.word]
     for pattern, slug in _PATTERNS:
-        if pattern.search(error.text):
+        if pattern.search(refused.text):
             return slug
     return None
 
 
-def is_wrong_number_of_arguments(answer: resp.Reply) -> bool:
-    """Tell whether the server knows a command, but with fewer words."""
-    return (isinstance(answer, resp.ErrorReply)
-            and 'wrong number of arguments' in answer.text)
-
-
-def is_about_keys(error: resp.ErrorReply) -> bool:
+def is_about_keys(refused: Refusal) -> bool:
     """Tell whether a NOPERM is for the keys and not for the command."""
-    return bool(re.search(r'\bkeys?\b', error.text))
+    return bool(re.search(r'\bkeys?\b', refused.text))
 
 
-def fault(error: resp.ErrorReply, command: str, peer: str, access: Access
+def fault(refused: Refusal, command: str, peer: str, access: Access
           ) -> net.Fault:
     """Return the fault that an error stands for.
 
     :param command: what was asked, for the reader
     """
-    slug = meaning(error)
+    slug = meaning(refused)
     makers = {
         'auth-required': _auth_required, 'access-denied': _access_denied,
         'protected': _protected, 'full': _full,
         'unknown-database': unknown_database, 'replica': _replica,
         'loading': _loading, 'out-of-memory': _out_of_memory,
-        'cluster-mode': _cluster_mode}
+        'cluster-mode': _cluster_mode, 'no-resp3': _no_resp3}
     if slug in makers:
         return makers[slug](peer, access)
     if slug == 'not-writable':
-        remedy, command = _WRITABLE_AGAIN[error.word]
+        remedy, command = _WRITABLE_AGAIN[refused.word]
         return net.Fault(
             slug, f'{peer} takes no writes: '
-            f'{_WHY_NOT_WRITABLE[error.word]}.',
+            f'{_WHY_NOT_WRITABLE[refused.word]}.',
             remedy + statements.in_redis_cli(command), host=peer)
     if slug == 'missing-permission':
         return missing_permission(peer, access, [command])
@@ -121,7 +263,7 @@ def fault(error: resp.ErrorReply, command: str, peer: str, access: Access
         return _unknown_command(peer, access, command)
     return net.Fault(
         'undetermined', f'{peer} answered {command} with the error '
-        f'{error.word}, which is not known here.', host=peer)
+        f'{refused.word}, which is not known here.', host=peer)
 
 
 def _auth_required(peer, access):
@@ -173,8 +315,10 @@ def _protected(peer, access):
 def _full(peer, access):
     return net.Fault(
         'refused', f'{peer} serves as many clients as maxclients allows, and '
-        f'refuses more.',
-        statements.in_redis_cli('CONFIG SET maxclients 10000'),
+        f'refuses more, redis-cli too.',
+        'Raise maxclients in redis.conf and restart Redis, or wait until '
+        'redis-cli gets in. '
+        + statements.in_redis_cli('CONFIG SET maxclients 10000'),
         host=peer)
 
 
@@ -209,6 +353,15 @@ def _out_of_memory(peer, access):
 def _cluster_mode(peer, access):
     return net.Fault('cluster-mode', f'{peer} is a node of a Redis Cluster.',
                      host=peer)
+
+
+def _no_resp3(peer, access):
+    return net.Fault(
+        'server-old', f'{peer} does not speak RESP3: it refuses HELLO 3 '
+        f'(NOPROTO), with which redis-py 8.0 and later begin.',
+        'Upgrade the server to Redis 6.0 or later; where a proxy answers in '
+        'its place, upgrade that, or let workers connect to the server '
+        'itself.', host=peer)
 
 
 def missing_permission(peer: str, access: Access, commands: list[str],
@@ -257,7 +410,9 @@ def tls(found: net.Fault, access: Access) -> net.Fault:
         remedy = (f'Name the authority that signed the certificate as '
                   f'ssl_ca_certs in {access.tls_option}, and the server by a '
                   f'name that its certificate has.')
-    elif 'ALERT' in (found.detail or '') and not access.certificate:
+    elif not found.detail:
+        remedy = _CLOSED
+    elif 'ALERT' in found.detail and not access.certificate:
         remedy = (f'Name a client certificate and its key as ssl_certfile '
                   f'and ssl_keyfile in {access.tls_option}.')
     return net.Fault('tls', found.text, remedy, found.host,

@@ -14,47 +14,60 @@
 
 from collections.abc import Iterator
 from collections.abc import Sequence
-import dataclasses
-import functools
+import ipaddress
+from typing import NamedTuple
 
 from octavia_v2_checks import clock as clocks
 from octavia_v2_checks import statements
+from octavia_v2_checks.backends import isolated
 from octavia_v2_checks.backends import net
-from octavia_v2_checks.backends import parallel
-from octavia_v2_checks.backends.redis import resp
-from octavia_v2_checks.backends.redis.connection import Access
-from octavia_v2_checks.backends.redis.connection import Connection
+from octavia_v2_checks.backends.redis import connection as redis_connection
+from octavia_v2_checks.backends.redis import errors
 from octavia_v2_checks.backends.redis.server import printable
 
-#: redis-py asks the next Sentinel after one of these, and stops at any other.
-_SKIPPED = frozenset({
-    'unresolvable', 'refused', 'timeout', 'tls', 'auth-required',
-    'access-denied', 'loading'})
+_CLIENT = 'octavia_v2_checks.backends.redis.client:Sentinel'
+
+_HOSTS = 'jobboard_backend_hosts'
+_NAME = 'jobboard_redis_sentinel'
 
 
-@dataclasses.dataclass(frozen=True)
-class Master:
+class Master(NamedTuple):
     """A master as one Sentinel sees it.
 
     :ivar down: ``s_down`` or ``o_down``, None if it is up
+    :ivar answers: whether it does answer, but not as one that is up
     :ivar known: how many Sentinels there are, this one included
     :ivar quorum: how many must agree that the master is down
+    :ivar run: by which the server is known, whatever its address; '' where
+        the Sentinel has not reached it
     """
 
     host: str
     port: int
     down: str | None
+    answers: bool
     known: int
     quorum: int
+    run: str
 
     @property
     def peer(self) -> str:
         """Its ``host:port``."""
         return net.endpoint(self.host, self.port)
 
+    @property
+    def means_here(self) -> bool:
+        """Whether its address is another host's on each host."""
+        try:
+            address = ipaddress.ip_address(self.host.partition('%')[0])
+        except ValueError:
+            name = self.host.rstrip('.').lower()
+            return name == 'localhost' or name.endswith('.localhost')
+        return (address.is_loopback or address.is_link_local
+                or address.is_unspecified)
 
-@dataclasses.dataclass(frozen=True)
-class Answer:
+
+class Answer(NamedTuple):
     """What one Sentinel said.
 
     :ivar fault: why it said nothing
@@ -62,100 +75,113 @@ class Answer:
     :ivar master: the one of the configured name, None if it knows none
     :ivar majority: whether it reaches the Sentinels that a failover takes;
         None if it does not say
+    :ivar here: whether it runs on this host
     """
 
     peer: str
     fault: net.Fault | None = None
-    names: tuple[str, ...] = ()
+    names: Sequence[str] = ()
     master: Master | None = None
     majority: bool | None = None
+    here: bool = True
 
 
-def _ask(access: Access, host: str, port: int, name: str,
-         deadline: clocks.Deadline) -> Answer:
-    """Ask one Sentinel."""
+def _ask(access: errors.Access, options: dict, name: str,
+         places: Sequence[tuple[str, int]], deadline: clocks.Deadline
+         ) -> list[Answer]:
+    """Ask all Sentinels, side by side.
+
+    :raises errors.Useless: for an option of no use
+    """
+    children = []
+    for host, port in places:
+        child = isolated.Child(deadline, _CLIENT, tuple(access), options)
+        child.begin('watch', host, port, name)
+        children.append(child)
+    return [_answer(child, *place, access, deadline)
+            for child, place in zip(children, places, strict=True)]
+
+
+def _answer(child, host, port, access, deadline):
     peer = net.endpoint(host, port)
     try:
-        with Connection(access, host, port, deadline) as connection:
-            masters, quorum = connection.pipeline([
-                ('SENTINEL', 'MASTERS'), ('SENTINEL', 'CKQUORUM', name)])
-            if isinstance(masters, resp.ErrorReply):
-                raise connection.fault(masters, 'SENTINEL MASTERS')
-            try:
-                found = _masters(masters)
-                master = _master(found[name]) if name in found else None
-            except (AttributeError, TypeError, ValueError, KeyError):
-                raise connection.stranger() from None
+        said = child.finish()
     except net.Fault as fault:
-        return Answer(peer, fault)
-    majority = None
-    if isinstance(quorum, str):
-        majority = True
-    elif isinstance(quorum, resp.ErrorReply) and quorum.word == 'NOQUORUM':
-        majority = False
-    return Answer(peer, None, tuple(sorted(found)), master, majority)
-
-
-def _masters(answer):
-    """Return the fields of every master by its name."""
-    found = {}
-    for state in answer:
-        texts = [item.decode('utf-8', 'replace') for item in state]
-        fields = dict(zip(texts[::2], texts[1::2], strict=True))
-        found[fields['name']] = fields
-    return found
-
-
-def _master(state):
-    flags = state['flags'].split(',')
-    down = next((f for f in ('o_down', 's_down') if f in flags), None)
-    if 'master' not in flags:
-        down = down or 'no master'
-    return Master(state['ip'], int(state['port']), down,
-                  int(state['num-other-sentinels']) + 1,
-                  int(state['quorum']))
+        better = redis_connection.stranger(deadline, fault, host, port,
+                                           access)
+        if isinstance(fault, errors.Final):
+            better = errors.Final(*better.plain())
+        return Answer(peer, better)
+    master = said.pop('master')
+    return Answer(peer, None, master=master and Master(**master), **said)
 
 
 class Watch:
     """What all Sentinels said about one master.
 
+    :param options: with the name of the master among them
     :param places: host and port of each Sentinel
-    :param name: the name of the master
+    :raises errors.Useless: for an option of no use
     """
 
-    def __init__(self, access: Access, places: Sequence[tuple[str, int]],
-                 name: str, deadline: clocks.Deadline):
-        self._name = name
+    def __init__(self, access: errors.Access, options: dict,
+                 places: Sequence[tuple[str, int]],
+                 deadline: clocks.Deadline):
+        name = options[_NAME]
         self._shown = printable(name)
-        self._answers: list[Answer] = parallel.run([
-            functools.partial(_ask, access, host, port, name, deadline)
-            for host, port in places])
+        self._answers = _ask(access, options, name, places, deadline)
         self._heard = [a for a in self._answers if not a.fault]
+
+        lost = [a.fault for a in self._answers if a.fault]
+        #: Where a worker's search ends without a server.
+        self._end: net.Fault | None = None
+        self._used = self._search()
+        self._failing = list(_joined(
+            [f for f in lost if not self._heard or f is self._end
+             # That never is right, whoever asks it.
+             or f.slug == 'wrong-protocol']))
+        self._down = [f for f in lost if self._heard and f is not self._end
+                      and f.slug != 'wrong-protocol']
+        self._misplaced = self._misplacement()
+
+    def _search(self) -> Answer | None:
+        """Return the answer that a worker would use, as redis-py finds it."""
+        for answer in self._answers:
+            if isinstance(answer.fault, errors.Final):
+                self._end = answer.fault
+                return None
+            if answer.master and not answer.master.down:
+                return answer
+        return None
 
     @property
     def master(self) -> Master | None:
-        """The server that a worker would use, or else one that is down."""
-        masters = [a.master for a in self._heard if a.master]
-        return next((m for m in masters if not m.down),
-                    masters[0] if masters else None)
+        """The server that a worker would use, or else one that is down.
+
+        None where there is nothing to look at.
+        """
+        if self._end or self._misplaced:
+            return None
+        if self._used:
+            return self._used.master
+        return next((a.master for a in self._heard if a.master), None)
 
     def faults(self) -> Iterator[net.Fault]:
         """Yield what is wrong with the Sentinels themselves."""
-        lost = [a.fault for a in self._answers if a.fault]
-        if not self._heard:
-            yield from _joined(lost)
-            return
-        for fault in lost:
-            if fault.slug in _SKIPPED:
-                yield net.Fault(
-                    'member-down', f'The Sentinel {fault.host} is of no use '
-                    f'({fault.slug}): {fault.text}', fault.remedy,
-                    fault.host, fault.option or 'jobboard_backend_hosts')
-        yield from _joined([f for f in lost if f.slug not in _SKIPPED])
-        if self.master:
+        for fault in self._down:
+            ending = (' A worker that gets there asks no further Sentinel.'
+                      if isinstance(fault, errors.Final) else '')
+            yield net.Fault(
+                'member-down', f'The Sentinel {fault.host} is of no use '
+                f'({fault.slug}): {fault.text}{ending}', fault.remedy,
+                fault.host, fault.option or _HOSTS)
+        yield from self._failing
+        if self._misplaced:
+            yield self._misplaced
+        elif self.master:
             yield from self._disagreement(self.master)
             yield from self._quorum()
-        else:
+        elif self._heard and not self._end:
             yield self._unknown()
 
     def choice(self) -> Master:
@@ -163,24 +189,82 @@ class Watch:
 
         :raises net.Fault: where a worker would find none
         """
-        for answer in self._answers:
-            if answer.fault and not self._heard:
-                raise answer.fault
-        if not self.master:
+        master = self.master
+        if not self._heard:
+            raise self._failing[0]
+        fault = self._end or self._misplaced
+        if fault:
+            raise fault
+        if not master:
             raise self._unknown()
-        if self.master.down:
-            raise self.down(self.master)
-        return self.master
+        if master.down:
+            raise self.down(master)
+        return master
 
-    def down(self, master: Master) -> net.Fault:
-        """Return the fault of a master that all Sentinels hold for down."""
+    def down(self, master: Master, password: bool = False) -> net.Fault:
+        """Return the fault of a master that all Sentinels hold for down.
+
+        :param password: whether it answers here, and wants a password
+        """
+        text = (f'The Sentinels hold the master {self._shown}, '
+                f'{master.peer}, for down ({master.down}), so workers get no '
+                f'server.')
+        looks = f'"SENTINEL MASTER {self._shown}" shows what they see.'
+        if not password or not master.answers:
+            return net.Fault(
+                'sentinel-unknown-master', text,
+                f'Bring {master.peer} back within reach of the Sentinels; '
+                f'{looks}', master.peer, _NAME)
         return net.Fault(
-            'sentinel-unknown-master',
-            f'The Sentinels hold the master {self._shown}, {master.peer}, '
-            f'for down ({master.down}), so workers get no server.',
-            f'Bring {master.peer} back within reach of the Sentinels; '
-            f'"SENTINEL MASTER {self._shown}" shows what they see.',
-            master.peer, 'jobboard_redis_sentinel')
+            'sentinel-unknown-master', f'{text} It answers them, but '
+            f'refuses what they ask: most likely they have no password for '
+            f'it (auth-pass), or a wrong one.',
+            f'Give every Sentinel the password of the master, and the user '
+            f'(auth-user) where it is not the default one; if it has them, '
+            f'{looks} ' + statements.in_redis_cli(
+                f'SENTINEL SET {self._shown} auth-pass PASSWORD'),
+            master.peer, _NAME)
+
+    def unreached(self, fault: net.Fault) -> net.Fault:
+        """Return the fault of a server that is up, and not for this host.
+
+        :param fault: of this host on its way to :attr:`master`
+        """
+        master = self.master
+        if not master or master.down or not (
+                fault.slug == 'unresolvable' or fault.detail in (
+                    'here', net.CONNECTING)):
+            return fault
+        return net.Fault(
+            'sentinel-address', f'The Sentinels announce {master.peer} as '
+            f'the master {self._shown}, and reach it; this host does not: '
+            f'{fault.text}', self._monitor(
+                f'Let this host reach {master.peer}, or have the Sentinels '
+                f'announce an ADDRESS that it reaches, such as the published '
+                f'one of a container (replica-announce-ip in redis.conf for '
+                f'replicas).', 'ADDRESS', master), master.peer)
+
+    def unfit(self, fault: net.Fault) -> net.Fault:
+        """Return a fault of TLS with what helps where Sentinels are.
+
+        :param fault: a certificate of :attr:`master` that fits another name
+        """
+        master = self.master
+        if not master or fault.detail != 'verify' or (
+                'mismatch' not in fault.text):
+            return fault
+        announce = statements.in_redis_cli(
+            'SENTINEL CONFIG SET resolve-hostnames yes',
+            'SENTINEL CONFIG SET announce-hostnames yes',
+            f'SENTINEL REMOVE {self._shown}',
+            f'SENTINEL MONITOR {self._shown} NAME {master.port} '
+            f'{master.quorum}')
+        return net.Fault(
+            'tls', f'{fault.text} It is {master.host} that the Sentinels '
+            f'announce.', f'Issue a certificate for the address '
+            f'{master.host} too, or have every Sentinel announce the NAME '
+            f'that the certificate has, and set auth-pass there anew. '
+            f'{announce}', fault.host, fault.option, fault.detail)
 
     def fact(self) -> str:
         """Return a sentence on Sentinels that are well."""
@@ -200,17 +284,46 @@ class Watch:
             'sentinel-unknown-master',
             f'The master {self._shown!r} is not known to '
             f'{_list(self._heard)}, which monitor: {shown}.', remedy,
-            self._heard[0].peer, 'jobboard_redis_sentinel')
+            self._heard[0].peer, _NAME)
+
+    def _misplacement(self) -> net.Fault | None:
+        """Return the fault of an address that is another host's here."""
+        wrong = [(a, a.master) for a in self._heard
+                 if not a.here and a.master and a.master.means_here]
+        if not wrong:
+            return None
+        first, master = wrong[0]
+        return net.Fault(
+            'sentinel-address', f'{_list(a for a, _ in wrong)} runs on '
+            f'another host and announces {master.peer} as the master '
+            f'{self._shown}: a worker here looks for it on this host.',
+            self._monitor(
+                f'On every Sentinel, name the master by the ADDRESS that all '
+                f'controllers reach, in "sentinel monitor {self._shown}" of '
+                f'sentinel.conf too.', 'ADDRESS', master), first.peer)
+
+    def _monitor(self, what, address, master):
+        return (f'{what} Set auth-pass anew where the master has a password. '
+                + statements.in_redis_cli(
+                    f'SENTINEL REMOVE {self._shown}',
+                    f'SENTINEL MONITOR {self._shown} {address} {master.port} '
+                    f'{master.quorum}'))
 
     def _disagreement(self, used):
-        places = {a.master.peer for a in self._heard if a.master}
-        if len(places) > 1:
-            said = '; '.join(f'{a.peer} says {a.master.peer}'
-                             for a in self._heard if a.master)
+        up = [(a, a.master) for a in self._heard
+              if a.master and not a.master.down]
+        servers = {m.run or m.peer for _, m in up}
+        if len(servers) > 1:
+            others = [a for a, m in up
+                      if (m.run or m.peer) != (used.run or used.peer)]
+            said = '; '.join(f'{a.peer} says {m.peer}' for a, m in up)
             yield net.Fault(
-                'sentinel-quorum', f'The Sentinels name different servers '
+                'sentinel-address', f'The Sentinels name different servers '
                 f'as the master {self._shown}: {said}. Workers use the '
-                f'first answer.', host=self._heard[0].peer)
+                f'first answer.', self._monitor(
+                    f'Wait a minute where a failover is going on. Else, if '
+                    f'{used.peer} is the master, tell {_list(others)}.',
+                    printable(used.host), used), host=others[0].peer)
         strangers = [a for a in self._heard if not a.master]
         if strangers:
             yield net.Fault(

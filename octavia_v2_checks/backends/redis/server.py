@@ -14,11 +14,11 @@
 
 from collections.abc import Iterator
 import re
+from typing import Any
 
 from octavia_v2_checks import statements
 from octavia_v2_checks.backends import net
 from octavia_v2_checks.backends.redis import errors as redis_errors
-from octavia_v2_checks.backends.redis import resp
 from octavia_v2_checks.backends.redis.connection import Connection
 
 #: TaskFlow refuses older servers: they know no scripts.
@@ -27,7 +27,7 @@ MINIMUM = (2, 6)
 _JOB = '00000000-0000-4000-8000-000000000000'
 
 
-def _work(namespace: str) -> list[resp.Command]:
+def _work(namespace: str) -> list[tuple[str | int, ...]]:
     """Return all that a worker sends, with the keys that it uses."""
     listings, trash = f'{namespace}:listings', f'{namespace}:trash'
     owner = f'{namespace}:{_JOB}.owned'
@@ -48,12 +48,12 @@ def probe(connection: Connection, namespace: str
           ) -> Iterator[net.Fault | str]:
     """Yield what keeps a server from being a jobboard.
 
-    :param connection: to the server; used up afterwards
+    :param connection: to the server
     :param namespace: prefix of the keys
     :raises net.Fault: if the connection fails on the way
     """
     listings = f'{namespace}:listings'
-    ping, text, save, watch, _, execute, _ = connection.pipeline([
+    ping, text, save, watch, _, execute, _ = connection.ask([
         ('PING',), ('INFO',), ('CONFIG', 'GET', 'save'), ('WATCH', listings),
         # Empty: it shows whether the account may EXEC.
         ('MULTI',), ('EXEC',), ('DISCARD',)])
@@ -66,11 +66,11 @@ def probe(connection: Connection, namespace: str
     for command, answer in (('PING', ping), ('INFO', text), ('WATCH', watch),
                             ('EXEC', execute)):
         rights.note(command, answer)
-    if ping != 'PONG' and not isinstance(ping, resp.ErrorReply):
+    if ping != b'PONG' and not isinstance(ping, redis_errors.Refusal):
         raise connection.stranger()
     rights.ask()
     faults = rights.faults()
-    if not isinstance(text, resp.ErrorReply):
+    if not isinstance(text, redis_errors.Refusal):
         faults += _version_faults(connection, info)
         faults += _memory_faults(connection, info)
     for fault in faults:
@@ -144,13 +144,13 @@ class _Rights:
         self._keys_seen = False
         self._others: dict[str, net.Fault] = {}
 
-    def note(self, command: str, answer: resp.Reply) -> None:
+    def note(self, command: str, answer: Any) -> None:
         """Remember what an answer to a command says."""
-        if not isinstance(answer, resp.ErrorReply):
+        if not isinstance(answer, redis_errors.Refusal):
             return
         if answer.word == 'EXECABORT':
             # How EXEC is refused: "... because of: NOPERM ...".
-            answer = resp.ErrorReply(answer.text.partition(': ')[2])
+            answer = redis_errors.said(answer.text.partition(': ')[2])
         if answer.word == 'NOPERM':
             if redis_errors.is_about_keys(answer):
                 self._keys_denied = True
@@ -166,12 +166,12 @@ class _Rights:
         """Ask for every command of a worker, without running one."""
         work = _work(self._namespace)
         answers = self._connection.would(work)
-        if isinstance(answers, resp.ErrorReply):
+        if isinstance(answers, redis_errors.Refusal):
             self.note('MULTI', answers)
             return
         # Of all these, only SCRIPT LOAD uses no key.
         self._keys_seen = any(
-            answer == 'QUEUED' for command, answer in zip(
+            answer == b'QUEUED' for command, answer in zip(
                 work, answers, strict=True) if command[0] != 'SCRIPT')
         for command, answer in zip(work, answers, strict=True):
             name = 'SCRIPT LOAD' if command[0] == 'SCRIPT' else command[0]

@@ -43,6 +43,10 @@ def open_board(settings: settings_.Settings, deadline: clock.Deadline
     driver = settings.get('jobboard_backend_driver')
     try:
         kind: Any = jobboard.load(driver)
+        found = jobboard.missing(settings, deadline, kind.client)
+        if found:
+            raise findings.Blocked(f'{kind.client.module} is not installed',
+                                   cause=found)
         opened = jobboard.shared(kind, settings, deadline).board
     except (ImportError, AttributeError, TypeError):
         raise findings.Blocked(

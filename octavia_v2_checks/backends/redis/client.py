@@ -1,0 +1,469 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A worker's redis-py, which answers our questions in a child process.
+
+It is made as TaskFlow makes it, but tries everything once, and its
+connections are those of :mod:`wire`. A tuple among its answers is a
+server's error: the fields of an :class:`errors.Refusal`.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+import errno
+import socket
+from typing import Any
+
+from octavia_v2_checks.backends import net
+from octavia_v2_checks.backends import sniff
+from octavia_v2_checks.backends import stream
+from octavia_v2_checks.backends import witness
+from octavia_v2_checks.backends.redis import errors
+from octavia_v2_checks.backends.redis import posting
+from octavia_v2_checks.backends.redis import wire
+from octavia_v2_checks.upstream import clients_redis
+from octavia_v2_checks.upstream import versions
+
+_TLS = 'jobboard_redis_backend_ssl_options'
+_HOSTS = 'jobboard_backend_hosts'
+
+#: How redis-py calls the flags of a master that is down.
+_DOWN = (('is_odown', 'o_down'), ('is_sdown', 's_down'))
+
+#: How many jobs one page has.
+_PAGE = 200
+
+
+def _arguments(options: Mapping[str, Any]) -> clients_redis.Arguments:
+    return clients_redis.arguments(options, versions.numbers('taskflow'),
+                                   versions.numbers('octavia'))
+
+
+def _once() -> dict[str, Any]:
+    """Return the arguments that keep redis-py from trying again."""
+    from redis import backoff
+    from redis import retry
+    return {'retry': retry.Retry(backoff.NoBackoff(), 0),
+            'retry_on_error': [], 'health_check_interval': 0}
+
+
+def _client(given: clients_redis.Arguments) -> dict[str, Any]:
+    """Return the arguments of the client, as redis-py takes them."""
+    client = given.client | _once()
+    if given.quiet and (versions.numbers('redis') or ()) >= (8,):
+        from redis import maint_notifications
+        client['maint_notifications_config'] = (
+            maint_notifications.MaintNotificationsConfig(enabled=False))
+    return client
+
+
+def _manager(given: clients_redis.Arguments,
+             sentinels: list[tuple[str, int]]) -> Any:
+    from redis import sentinel
+    return sentinel.Sentinel(
+        sentinels, sentinel_kwargs=None if given.sentinel is None
+        else given.sentinel | _once(), **_client(given))
+
+
+class _Asking:
+    """One connection, and what goes wrong with it, in words.
+
+    :param access: the fields of an :class:`errors.Access`
+    :param options: the values of :data:`clients_redis.OPTIONS`
+    """
+
+    def __init__(self, access: tuple, options: dict[str, Any]):
+        self._access = errors.Access(*access)
+        self._options = options
+        self._witness = witness.Witness()
+        self._peer = ''
+        self._connection: Any = None
+        #: What has gone wrong with the connection, so that it is no more.
+        self._lost: net.Portable | None = None
+        #: Whether redis-py asks no further Sentinel after the last error.
+        self._ends = False
+
+    def _adopt(self, make: Callable[[], Any]) -> Any:
+        """Return a new client; its connection is ours, and still closed.
+
+        :raises net.Fault: ``client-fails``
+        :raises errors.Useless: for an option of no use
+        """
+        option = self._access.tls_option
+        try:
+            client = make()
+            pool = client.connection_pool
+            pool.connection_class = wire.guarded(pool.connection_class)
+            self._connection = pool.make_connection()
+        except Exception as exc:
+            if type(exc).__name__ == 'RedisError':
+                raise errors.Useless(
+                    option, f'{option} has no valid ssl_cert_reqs') from None
+            raise self._fails(exc) from None
+        return client
+
+    def _fails(self, exc: Exception) -> net.Fault:
+        """Return the fault of a worker that stops before it asks anybody."""
+        name = type(exc).__name__
+        sentinel = self._options['jobboard_redis_sentinel'] is not None
+        taskflow = versions.numbers('taskflow') or clients_redis.FILTERS
+        if (sentinel and name == 'TypeError'
+                and taskflow < clients_redis.FILTERS):
+            return net.Fault(
+                'client-fails', f'Workers stop with {name}: TaskFlow before '
+                f'6.0.0 hands all of {_TLS} to redis-py, whose connections '
+                f'by way of Sentinel take no ssl_* without TLS.',
+                f'Set {_TLS} in [task_flow] to ssl:False, without any ssl_*; '
+                f'TaskFlow 6.0.2 does without that.', option=_TLS)
+        if sentinel and name == 'ValueError':
+            return net.Fault(
+                'client-fails', f'Workers stop with {name}: an entry of '
+                f'{_HOSTS} is no host for TaskFlow.',
+                f'Name in {_HOSTS} the hosts alone; the port of all of them '
+                f'is jobboard_backend_port.', option=_HOSTS)
+        return net.Fault(
+            'client-fails', f'Workers stop with {name}, which redis-py '
+            f'raises before it asks a server.')
+
+    def _connect(self, connect: Callable[[], None], peer: str) -> None:
+        """Connect and log in, once.
+
+        :raises net.Fault: where a worker would fail
+        :raises errors.Useless: for an option of no use
+        """
+        self._peer = peer
+        self._connection.redis_connect_func = self._log_in
+        with self._understood():
+            connect()
+        self._connection.logged_in()
+
+    def _log_in(self, connection: Any) -> None:
+        """Do what redis-py does with a new connection."""
+        with connection.held():
+            try:
+                connection.on_connect()
+            except Exception as exc:
+                refused = errors.refusal(exc)
+                if refused is None:
+                    raise
+                self._note(exc)
+                raise self._login_fault(connection, refused) from None
+
+    def _login_fault(self, connection, refused):
+        access = self._access
+        fault = errors.fault(refused, connection.sent, self._peer, access)
+        if fault.slug == 'access-denied' and refused.word != 'DENIED':
+            if connection.once_more('PING') == b'PONG':
+                return errors.needs_no_login(self._peer, access)
+        elif fault.slug == 'unknown-database':
+            answer = connection.once_more('CONFIG', 'GET', 'databases')
+            if isinstance(answer, list) and answer[1:]:
+                return errors.unknown_database(self._peer, access, answer[1])
+        return fault
+
+    def _understood(self) -> '_Understood':
+        return _Understood(self)
+
+    def _note(self, exc: Exception) -> None:
+        import redis
+        self._ends = not isinstance(
+            exc, redis.ConnectionError | redis.TimeoutError)
+
+    def explain(self, exc: Exception) -> net.Portable:
+        """Return what an exception of redis-py stands for."""
+        self._note(exc)
+        refused = errors.refusal(exc)
+        if refused:
+            return errors.fault(refused, self._connection.sent, self._peer,
+                                self._access)
+        seen = self._witness.fault
+        if not seen and not self._connection.sent:
+            # It was connected, and said nothing: it is not on the network.
+            return self._unusable(exc)
+        fault = errors.network(exc, self._peer, self._access, seen,
+                               self._connection.socket_timeout)
+        return fault or self.stranger()
+
+    def _unusable(self, exc):
+        """Return the fault of what never came to a question."""
+        access = self._access
+        cause = next((e for e in errors.causes(exc) if isinstance(
+            e, OSError | TypeError | ValueError)), None)
+        if not access.tls or not cause:
+            return self._fails(exc)
+        if isinstance(cause, ConnectionError) or (
+                isinstance(cause, OSError) and cause.errno == errno.ENOTCONN):
+            return errors.tls(stream.insecure(self._peer, self._peer, cause),
+                              access)
+        return errors.Useless(
+            access.tls_option, f'a file in {access.tls_option} is of no use '
+            f'({type(cause).__name__})')
+
+    def stranger(self) -> net.Fault:
+        """Return the fault of a server with words that no Redis has."""
+        name = sniff.recognise(self._connection.head)
+        if name in self._access.expected:
+            name = None
+        fault = errors.stranger(name, self._peer, self._access)
+        if name in (None, 'an HTTP server'):
+            fault.detail = 'unknown'
+        return fault
+
+    def lose(self, fault: net.Portable) -> None:
+        """Remember why the connection is of no use any more."""
+        self._lost = fault
+
+    def ask(self, commands: Sequence[wire.Command]) -> list[Any]:
+        """Return the answers to commands of :data:`wire.READS`.
+
+        :raises net.Fault: if the connection fails
+        """
+        return self._answers(self._connection.pack_commands(commands),
+                             [str(c[0]) for c in commands])
+
+    def _answers(self, packed: Any, names: Sequence[str]) -> list[Any]:
+        """Send commands, and return plain answers."""
+        if self._lost:
+            raise self._lost
+        found: list[Any] = []
+        try:
+            with self._understood():
+                self._connection.send_packed_command(packed)
+                for name in names:
+                    self._connection.sent = name
+                    found.append(self._answer())
+        except net.Fault as fault:
+            self._lost = self._last_words(found) or fault
+            raise self._lost from None
+        return found
+
+    def _last_words(self, answers):
+        """Return the fault of a server that said why, and then hung up."""
+        for answer in answers:
+            refused = isinstance(answer, tuple) and errors.Refusal(*answer)
+            if refused and errors.meaning(refused) in ('protected', 'full'):
+                return errors.fault(refused, '', self._peer, self._access)
+        return None
+
+    def _answer(self) -> Any:
+        try:
+            return wire.plain(self._connection.answer())
+        except Exception as exc:
+            refused = errors.refusal(exc)
+            if refused is None:
+                raise
+            return tuple(refused)
+
+    def close(self) -> None:
+        """Say good-bye."""
+        if self._connection is not None:
+            self._connection.disconnect()
+
+
+class _Understood:
+    """Makes a fault of whatever redis-py raises."""
+
+    def __init__(self, asking: _Asking):
+        self._asking = asking
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, exc: Any, trace: Any) -> None:
+        if isinstance(exc, net.Portable):
+            self._asking.lose(exc)
+        elif isinstance(exc, Exception) and not isinstance(exc, MemoryError):
+            fault = self._asking.explain(exc)
+            self._asking.lose(fault)
+            raise fault from None
+
+
+class Server(_Asking):
+    """The server with the jobs.
+
+    Its methods raise :class:`net.Fault` where a worker would fail.
+    """
+
+    def prepare(self) -> list[tuple[str, int]] | None:
+        """Make the client, and contact nobody.
+
+        :returns: host and port of every Sentinel, None without Sentinel
+        :raises errors.Useless: for an option of no use
+        """
+        try:
+            given = _arguments(self._options)
+        except Exception as exc:
+            raise self._fails(exc) from None
+
+        def make():
+            import redis
+            if given.sentinels is None:
+                return redis.Redis(**_client(given))
+            return _manager(given, given.sentinels).master_for(given.name)
+
+        self._adopt(make)
+        return given.sentinels
+
+    def open(self, host: str, port: int) -> None:
+        """Connect and log in.
+
+        :param host: with Sentinel, of the master
+        """
+        self._place = (host, port)
+        connection = self._connection
+
+        def by_sentinel():
+            connection.connect_to((host, port))
+
+        managed = self._options['jobboard_redis_sentinel'] is not None
+        self._connect(by_sentinel if managed else connection.connect,
+                      net.endpoint(host, port))
+
+    def would(self, commands: Sequence[wire.Command]) -> list[Any] | tuple:
+        """Ask what would happen, without carrying anything out.
+
+        :returns: one answer each, ``QUEUED`` or an error; or the error with
+            which the server refused the transaction
+        """
+        multi, ping = self.ask([('MULTI',), ('PING',)])
+        # Nothing that writes is sent before it is certain that the server,
+        # or a proxy in front of it, does queue. Where EXEC is not permitted
+        # the transaction was open before, and MULTI itself is an error.
+        if ping != b'QUEUED' and not (
+                multi == b'OK' and isinstance(ping, tuple)):
+            if isinstance(multi, tuple):
+                return multi
+            raise self.stranger()
+        # A command with an error in it: what is queued with it can only be
+        # thrown away.
+        wrong, = self.ask([('HLEN',)])
+        if not isinstance(wrong, tuple):
+            self.ask([('DISCARD',)])
+            raise self.stranger()
+        *answers, end = self._answers(
+            self._connection.queued([*commands, ('DISCARD',)]),
+            [str(c[0]) for c in commands] + ['DISCARD'])
+        if isinstance(end, tuple):
+            # Workers need no DISCARD, so their account may not have it.
+            end, = self.ask([('EXEC',)])
+            if end[:1] != ('EXECABORT',):
+                self._connection.disconnect()
+                self.open(*self._place)
+        return answers
+
+    def scan(self, key: str) -> Iterator[list[tuple]]:
+        """Yield the postings in a hash, a page at a time.
+
+        :returns: of each its key, and its :data:`posting.Summary` or Nones
+        """
+        cursor: Any = '0'
+        while cursor != b'0':
+            with self._connection.shrinking(1, posting.read):
+                answer, = self.ask([('HSCAN', key, cursor, 'COUNT', _PAGE)])
+            cursor, items = self._checked(answer, 'HSCAN', 2)
+            yield list(self._postings(items))
+
+    def load(self, key: str) -> None:
+        """Fetch all postings in a hash at once, for :meth:`loaded`."""
+        with self._connection.shrinking(0, posting.read):
+            answer, = self.ask([('HGETALL', key)])
+        self._items = self._checked(answer, 'HGETALL')
+
+    def loaded(self) -> Iterator[list[tuple]]:
+        """Yield what :meth:`load` has fetched as :meth:`scan` does."""
+        items, self._items = self._items, []
+        for start in range(0, len(items), 2 * _PAGE):
+            yield list(self._postings(items[start:start + 2 * _PAGE]))
+
+    def _checked(self, answer, command, size=None):
+        if isinstance(answer, tuple):
+            raise errors.fault(errors.Refusal(*answer), command, self._peer,
+                               self._access)
+        if not isinstance(answer, list) or size not in (None, len(answer)):
+            raise self.stranger()
+        return answer
+
+    def _postings(self, items):
+        if not isinstance(items, list) or len(items) % 2:
+            raise self.stranger()
+        for key, found in zip(items[::2], items[1::2], strict=True):
+            # What hiredis parses cannot be replaced while it arrives.
+            summary = (posting.read(found) if isinstance(found, bytes)
+                       else found)
+            yield (key.decode('utf-8', 'replace'),
+                   *(summary or (None, None, None)))
+
+
+class Sentinel(_Asking):
+    """One Sentinel."""
+
+    def watch(self, host: str, port: int, name: str) -> dict[str, Any]:
+        """Return what it says of its masters, as :class:`sentinel.Answer`.
+
+        :raises net.Fault: if it says nothing; :class:`errors.Final` where
+            redis-py asks no further Sentinel then
+        :raises errors.Useless: for an option of no use
+        """
+        manager: list[Any] = []
+
+        def make():
+            manager.append(_manager(_arguments(self._options),
+                                    [(host, port)]))
+            return manager[0].sentinels[0]
+
+        try:
+            client = self._adopt(make)
+            self._connect(self._connection.connect, net.endpoint(host, port))
+            with self._understood():
+                return self._watched(client, manager[0], name)
+        except net.Fault as fault:
+            if self._ends:
+                raise errors.Final(*fault.plain()) from None
+            raise
+
+    def _watched(self, client, manager, name):
+        self._connection.send_command('SENTINEL MASTERS')
+        masters = client.parse_response(self._connection, 'SENTINEL MASTERS')
+        state = masters.get(name)
+        master = None
+        if state:
+            usable = manager.check_master_state(state, name)
+            down = next((flag for field, flag in _DOWN if state[field]),
+                        'no master')
+            master = {
+                'host': state['ip'], 'port': int(state['port']),
+                'down': None if usable else down,
+                # A refusal is an answer, and none that counts.
+                'answers': int(state.get('last-ping-reply', 0)) < int(
+                    state.get('last-ok-ping-reply', 0)),
+                'known': int(state['num-other-sentinels']) + 1,
+                'quorum': int(state['quorum']),
+                'run': str(state.get('runid', ''))}
+        self._connection.send_command('SENTINEL CKQUORUM', name)
+        quorum = self._answer()
+        majority = not isinstance(quorum, tuple) or (
+            False if quorum[0] == 'NOQUORUM' else None)
+        return {'names': sorted(map(str, masters)), 'master': master,
+                'majority': majority, 'here': self._is_here()}
+
+    def _is_here(self) -> bool:
+        """Whether the Sentinel runs on this host."""
+        address = self._connection._sock.getpeername()[0]
+        family = socket.AF_INET6 if ':' in address else socket.AF_INET
+        with socket.socket(family) as own:
+            try:
+                own.bind((address, 0))
+            except OSError:
+                return False
+        return True
