@@ -195,20 +195,35 @@ def _contents(value, keys, entries):
                          f'without a name', f'Leave out {key}.')
     yield from _verification(value, keys, entries)
     certificate, key = usable.get(keys.certificate), usable.get(keys.key)
-    both_given = keys.certificate in entries and keys.key in entries
-    if not both_given and bool(certificate) != bool(key) and not (
-            keys.driver == REDIS and certificate):
-        given, lacks = ((keys.certificate, keys.key) if certificate
-                        else (keys.key, keys.certificate))
-        yield _found('value', value, f'{given} without {lacks} is not used'
-                     if keys.driver != REDIS else
-                     f'{given} without {lacks} is an error in the client',
-                     f'Add {lacks}, or leave out {given}.')
+    half = (_half(keys, entries, certificate)
+            if bool(certificate) != bool(key) else None)
+    if half:
+        yield _found('value', value, *half)
         return
     problems = pem.problems(usable.get(keys.ca), certificate, key,
-                            entries.get(keys.password))
+                            entries.get(keys.password),
+                            directory=keys.driver == ETCD)
     for what, remedy in problems:
         yield _found('tls-file', value, what, remedy)
+
+
+def _half(keys, entries, certificate):
+    """Return (what is wrong, what fixes it) for a certificate or a key alone.
+
+    None where the client can do with one of them.
+    """
+    given, lacks = ((keys.certificate, keys.key) if certificate
+                    else (keys.key, keys.certificate))
+    if keys.driver == REDIS and not certificate:
+        return (f'{given} without {lacks} is an error in the client',
+                f'Add {lacks}, or leave out {given}.')
+    if certificate and keys.driver != ZOOKEEPER and entries.get(lacks) == '':
+        return (f'{lacks} is empty, and the client looks for a file without '
+                f'a name', f'Name the key of the certificate in {lacks}.')
+    if keys.driver == REDIS or (keys.driver == ETCD and lacks in entries):
+        return None
+    return (f'{given} without {lacks} is not used',
+            f'Add {lacks}, or leave out {given}.')
 
 
 def _verification(value, keys, entries):
