@@ -341,8 +341,7 @@ def session(ca_cert=None, cert_cert=None, cert_key=None):
     client.session.get_adapter('https://x').cert_verify(
         connection, 'https://127.0.0.1:1', client.session.verify,
         client.session.cert)
-    made = connection._new_conn()
-    return made
+    return connection._new_conn()
 
 
 def loads(made):
