@@ -36,6 +36,8 @@ CHECKS = {
 NEEDED_BY = {
     'migration.upgrade-privileges': (
         'migration.uninitialised', 'migration.behind'),
+    'migration.taskflow-broken': (
+        'migration.uninitialised', 'migration.behind'),
 }
 
 

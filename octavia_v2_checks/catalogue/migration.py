@@ -58,6 +58,15 @@ ENTRIES = [
           'The migration stops half-way, and MySQL cannot roll it back.',
           'Grant the rights for the time of the upgrade, or run '
           'octavia-db-manage with another account.'),
+    Entry('migration.taskflow-broken', 'FAILURE',
+          'The installed TaskFlow cannot run the pending migration.',
+          'octavia-db-manage upgrade_persistence stops with a traceback and '
+          'leaves the database at the last revision that worked: TaskFlow '
+          '6.0.0 on MySQL and MariaDB, and releases before 5.7.0 with '
+          'SQLAlchemy 2. Octavia\'s requirements allow both.',
+          'Install a TaskFlow release that can, such as "pip install '
+          '\'taskflow~=6.0.1\'", in the environment of Octavia on the host '
+          'where octavia-db-manage runs.'),
     Entry('migration.undetermined', 'FAILURE',
           'The migration level could not be found out.',
           'Nothing is known about it, so the upgrade is not safe.',

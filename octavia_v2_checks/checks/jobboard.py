@@ -27,11 +27,13 @@ from octavia_v2_checks import settings as settings_
 from octavia_v2_checks.backends import jobboard
 from octavia_v2_checks.backends import net
 from octavia_v2_checks.findings import Finding
+from octavia_v2_checks.upstream import broken
 from octavia_v2_checks.upstream import versions
 
 ENTRY_POINTS = 'octavia_v2_checks.jobboards'
 
 _DRIVER = 'jobboard_backend_driver'
+_ZOOKEEPER_TLS = 'jobboard_zookeeper_ssl_options'
 
 #: A line of TaskFlow's metadata: name, lower bound and extra.
 _BOUND = re.compile(
@@ -106,11 +108,26 @@ def _client(settings: settings_.Settings, client: jobboard.Client
             remedy, **where)
         return
     installed = versions.installed(client.distribution)
-    if minimum and installed and _older(installed, minimum):
+    if minimum and installed and versions.older(installed, minimum):
         yield findings.finding(
             'jobboard.client-old',
             f'TaskFlow {taskflow} needs {wanted}, and {client.distribution} '
             f'{installed} is installed.', remedy, **where)
+        return
+    known = broken.lookup(client.distribution, installed, 'tls')
+    if known and _uses_tls(settings):
+        yield findings.finding(
+            'jobboard.client-broken',
+            f'{client.distribution} {installed} is installed, and use_ssl is '
+            f'on in {_ZOOKEEPER_TLS}: {known.fails}.', known.command,
+            **settings[_ZOOKEEPER_TLS].where)
+
+
+def _uses_tls(settings):
+    # It takes longer to import than most jobboards take to look at.
+    from oslo_utils import strutils
+    options = settings.get(_ZOOKEEPER_TLS)
+    return strutils.bool_from_string(options.get('use_ssl'))
 
 
 def _minimum(client: jobboard.Client) -> str | None:
@@ -125,10 +142,3 @@ def _minimum(client: jobboard.Client) -> str | None:
                 client.distribution.lower(), client.extra):
             return found[2]
     return None
-
-
-def _older(version: str, than: str) -> bool:
-    def numbers(text):
-        return [int(n) for n in re.findall(r'\d+', text)[:3]]
-
-    return numbers(version) < numbers(than)

@@ -51,6 +51,44 @@ def use(url):
 
 
 @pytest.fixture(scope='module')
+def secure(authority):
+    with mariadb_server.MariaDB(tls=authority.server()) as server:
+        yield server
+
+
+@pytest.mark.parametrize('parameter', ['ssl_verify_cert',
+                                       'ssl_verify_identity'])
+def test_parameters_that_drop_the_authority(secure, authority, write_config,
+                                            parameter):
+    """PyMySQL then looks for it in the trust store of the system."""
+    place = Place(secure, write_config)
+    url = secure.url(place.user, PASSWORD, place.database,
+                     ssl_ca=authority.cert)
+    found = probing.only(place.config(f'{url}&{parameter}=true'),
+                         'config.tls-unverified')
+    assert 'drops ssl_ca' in found.message
+    assert f'Delete {parameter} from the URL' in found.remedy
+    with pytest.raises(Exception, match='CERTIFICATE_VERIFY_FAILED'):
+        use(f'{url}&{parameter}=true')
+    assert place.config(url) == []
+    use(url)
+
+
+def test_tls_that_is_off_whatever_is_written(secure, authority,
+                                             write_config):
+    place = Place(secure, write_config)
+    secure.execute(f"ALTER USER {place.user}@'%' REQUIRE SSL")
+    url = secure.url(place.user, PASSWORD, place.database,
+                     ssl_ca=authority.cert)
+    found = probing.only(place.config(f'{url}&ssl_disabled=false'),
+                         'config.tls-unverified')
+    assert found.remedy == 'Delete ssl_disabled from the URL.'
+    with pytest.raises(Exception, match='1045'):
+        use(f'{url}&ssl_disabled=false')
+    use(url)
+
+
+@pytest.fixture(scope='module')
 def on_ipv6():
     with mariadb_server.MariaDB(host='::1') as server:
         yield server
@@ -69,7 +107,7 @@ def test_what_was_meant_works(mariadb, write_config, tail):
              f'{mariadb.port}')
     url = begin + tail.format(place.database)
     found = probing.only(place.config(url), 'config.persistence-url')
-    with pytest.raises(Exception) as caught:  # noqa: PT011 any of a driver's
+    with pytest.raises(Exception) as caught:
         use(url)
     assert not isinstance(caught.value, AssertionError)
     if '://' in found.remedy:
@@ -90,7 +128,7 @@ def test_ipv6(on_ipv6, write_config, port):
     # Written out, so that no port can be taken for the end of the address.
     url = f'{begin}0:0:0:0:0:0:0:1{end}'
     found = probing.only(place.config(url), 'config.persistence-url')
-    with pytest.raises(Exception):  # noqa: PT011, B017 any of a driver's
+    with pytest.raises(Exception):  # noqa: B017 any of a driver's
         use(url)
     right = place.meant(found.remedy)
     assert place.config(right) == []

@@ -404,6 +404,14 @@ PRESENT = [
          'use_ssl:True,ca_cert:§\n'),
     Case('tls-unverified', 'persistence_connection = '
          'mysql+pymysql://o:pw@db/p?ssl_check_hostname=false§\n'),
+    *(Case('tls-unverified', 'persistence_connection = '
+           f'mysql+pymysql://o:pw@db/p?{query}§\n')
+      for query in (
+          'ssl_verify_cert=true', 'ssl_verify_identity=true',
+          'ssl_ca=/nonexistent/ca.pem&ssl_verify_cert=true',
+          'ssl_ca=/nonexistent/ca.pem&ssl_verify_cert=false',
+          'ssl_ca=/nonexistent/ca.pem&ssl_disabled=false',
+          'ssl_disabled=no', 'ssl_key=/nonexistent&ssl_verify_identity=1')),
     Case('tls-unverified', 'persistence_connection = '
          'postgresql://o:pw@db/p?sslmode=require§\n'),
 
@@ -618,6 +626,8 @@ ABSENT = [
          'ssl:False,ssl_cert_reqs:none\n'),
     Case('tls-unverified', ZOOKEEPER + 'jobboard_zookeeper_ssl_options = '
          'use_ssl:True,verify_certs:True\n'),
+    Case('tls-unverified', 'persistence_connection = '
+         'mysql+pymysql://o:pw@db/p?ssl_disabled=true\n'),
     Case('ignored-option', 'jobboard_backend_password = pw\n'
          'jobboard_redis_backend_db = 2\n'),
     Case('ignored-option', OFF + 'jobboard_etcd_timeout = 5\n'),

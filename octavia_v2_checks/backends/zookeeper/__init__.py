@@ -24,9 +24,7 @@ import contextlib
 import dataclasses
 import functools
 import re
-import shlex
 import ssl
-import sys
 from urllib import parse
 
 from oslo_utils import strutils
@@ -41,14 +39,9 @@ from octavia_v2_checks.backends import sniff
 from octavia_v2_checks.backends.zookeeper import access
 from octavia_v2_checks.backends.zookeeper import board as board_zookeeper
 from octavia_v2_checks.backends.zookeeper import jute
-from octavia_v2_checks.upstream import versions
 
 #: TaskFlow refuses older servers: they know no transactions.
 MINIMUM = (3, 4, 0)
-
-#: Releases of kazoo that hand the port to ssl as the host name when TaskFlow
-#: asks for the version.
-BROKEN_WITH_TLS = ('2.11.0',)
 
 _TLS = 'jobboard_zookeeper_ssl_options'
 _LIMIT = 65536
@@ -97,7 +90,6 @@ class ZooKeeper:
 
     def probe(self) -> Iterator[net.Fault | str]:
         """Yield what is wrong, and as text what was found to be right."""
-        yield from self._client_faults()
         members = self.members()
         serving = [m for m in members if m.serves]
         if not serving:
@@ -207,17 +199,6 @@ class ZooKeeper:
                     'config', f'certfile and keyfile in {_TLS} cannot be '
                     f'loaded') from None
         return context
-
-    def _client_faults(self):
-        version = versions.installed('kazoo')
-        if version in BROKEN_WITH_TLS and self._tls():
-            yield net.Fault(
-                'client-broken',
-                f'kazoo {version} is installed, and use_ssl is on in {_TLS}. '
-                f'This release fails with AttributeError as soon as TaskFlow '
-                f'asks a ZooKeeper for its version over TLS.',
-                f"{shlex.quote(sys.executable)} -m pip install "
-                f"'kazoo!={version}'", option=_TLS)
 
     def _examine(self, member, tls):
         """Ask one member, and write its answers down.
