@@ -75,7 +75,7 @@ def _dropped(url):
                'Delete ssl_disabled from the URL.')
         return
     anew = [k for k in _ANEW if url.query.get(k)]
-    if not anew:
+    if not anew or not (lost or _accepts_any(url)):
         return
     instead = ('ssl_ca alone verifies the certificate and the host name'
                if 'ssl_ca' in url.query else

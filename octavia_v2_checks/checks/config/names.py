@@ -72,7 +72,14 @@ def strangers(view: View) -> Iterator[Finding]:
                                  inifile.normalise(section) == group):
                 continue
             where = {'file': file.path, 'line': assignment.line}
-            if key in _KNOWN[group]:
+            if group == opts.TASK_FLOW and view.foreign(key):
+                yield finding(
+                    'config.ignored-option',
+                    f'[{section}] {key} has no effect: it is read from '
+                    f'[{group}] only, and there by another driver than '
+                    f'{view.driver}.', 'Delete the line.',
+                    option=f'{group}.{key}', **where)
+            elif key in _KNOWN[group]:
                 yield finding(
                     'config.misplaced-option' if group == opts.TASK_FLOW
                     else 'config.unknown-option',

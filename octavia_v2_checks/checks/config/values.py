@@ -79,7 +79,7 @@ def _expected(value):
     """Return what the value is, and what mends it."""
     if value.name == 'jobboard_redis_sentinel':
         return ('a name to Octavia, which takes the hosts for Sentinels',
-                'Write the name of the Redis master, or delete the line.')
+                'Delete the line, or write the name of the Redis master.')
     if value.name == 'jobboard_etcd_api_path':
         return ('used as it is, and not left to the server',
                 'Write /v3/, or delete the line.')

@@ -105,6 +105,11 @@ class View:
             return False
         return DRIVER_OF.get(name, self.driver) == self.driver
 
+    def foreign(self, name: str) -> bool:
+        """Whether an option belongs to another driver than the chosen one."""
+        return (self.jobboard and self.driver is not None
+                and DRIVER_OF.get(name, self.driver) != self.driver)
+
     def matters(self, value: Value) -> bool:
         """Whether a mistake in a value keeps anything from working.
 
