@@ -68,6 +68,9 @@ def invalid(view: View) -> Iterator[Finding]:
                 or not view.matters(value)):
             continue
         what, remedy = _expected(value)
+        if value.group == opts.TASK_FLOW and view.foreign(value.name):
+            remedy = (f'Delete the line: {view.driver} does not read it, but '
+                      f'every service logs it at start-up and stops.')
         yield finding(
             'config.invalid-value',
             f'{shown(value)} is {what}.' if value.written.strip()

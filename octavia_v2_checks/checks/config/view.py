@@ -113,8 +113,9 @@ class View:
     def matters(self, value: Value) -> bool:
         """Whether a mistake in a value keeps anything from working.
 
-        Every Octavia service logs all of its options at its start, so one
-        that oslo.config cannot read stops it, used or not.
+        Every Octavia service logs all of its options at its start, whatever
+        the log level, so one that oslo.config cannot read stops it, used or
+        not.
         """
         return (value.error in ('value', 'substitution')
                 or value.group != opts.TASK_FLOW or self.used(value.name))
