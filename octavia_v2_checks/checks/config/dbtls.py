@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""TLS to the persistence database, as far as its URL asks for it."""
+"""TLS to the persistence database, as far as its URL says."""
 
 from collections.abc import Iterator
 
@@ -103,7 +103,7 @@ def _mode(url):
     if url.dialect == 'postgresql' and mode not in _MODES:
         yield ('persistence-url',
                f'its sslmode is none of {", ".join(_MODES)}',
-               'Write sslmode=verify-full.')
+               'Write sslmode=verify-full, and name the CA in sslrootcert.')
 
 
 def _unverified(url, ca, certificate):

@@ -185,6 +185,8 @@ def too_new(view: View) -> Iterator[Finding]:
             'config.release',
             f'[{opts.TASK_FLOW}] {what} needs Octavia {since}; this is '
             f'about {release}.',
+            f'Choose another driver, or upgrade to Octavia {since}.'
+            if what != value.name else
             f'Delete the line until the upgrade to Octavia {since}, or '
             f'upgrade.', **value.where)
 

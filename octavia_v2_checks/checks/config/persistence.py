@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The persistence database: a URL that works, of a database of its own."""
+"""The persistence database: a URL that works, and a separate database."""
 
 from collections.abc import Iterator
 import importlib.util
@@ -68,7 +68,8 @@ def _problems(url: dburl.URL):
                '\'\'))"')
     elif not _sendable(url):
         yield ('has a character in its password that PyMySQL cannot send',
-               'Give the account a password of ASCII characters.')
+               'As an administrator of the database server, give the account '
+               'a password of ASCII characters.')
     yield from _place(url)
     if not url.host and not (url.query.keys() & {
             'host', 'unix_socket', 'read_default_file', 'service',
@@ -265,9 +266,20 @@ def shared(view: View) -> Iterator[Finding]:
             'config.persistence-shared',
             f'{named(value)} and [database] connection are the same '
             f'database: {url.shown()}.',
-            'Create a database of its own and name it: CREATE DATABASE '
-            'octavia_persistence; then end persistence_connection with '
-            '/octavia_persistence', **value.where)
+            _separate(view, value, url), **value.where)
+
+
+def _separate(view, value, url):
+    """Return how a database of TaskFlow's own is made."""
+    run = f'octavia-db-manage{view.settings.config_args} upgrade_persistence'
+    if url.dialect == 'sqlite':
+        return f'Name another file at the end of {value.name}, and run {run}'
+    name = ('octavia_taskflow' if url.database == 'octavia_persistence' else
+            'octavia_persistence')
+    return (f'As an administrator of the database server: CREATE DATABASE '
+            f'{name}; and grant the account on it what it has on '
+            f'{url.database}. Then end {value.name} with /{name}, and run '
+            f'{run}')
 
 
 RULES = [broken_url, in_memory, local_file, shared]

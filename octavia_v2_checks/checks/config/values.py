@@ -45,7 +45,7 @@ def sources(view: View) -> Iterator[Finding]:
             'config.invalid-value',
             f'The config source {plain(group)} could not be read ({what}), '
             f'so the values that it supplies are unknown.',
-            f'Mend section [{plain(group)}], or take it out of [DEFAULT] '
+            f'Fix section [{plain(group)}], or take it out of [DEFAULT] '
             f'config_source.', option='DEFAULT.config_source',
             **_config_source(view))
 
@@ -79,7 +79,7 @@ def invalid(view: View) -> Iterator[Finding]:
 
 
 def _expected(value):
-    """Return what the value is, and what mends it."""
+    """Return what the value is, and what fixes it."""
     if value.name == 'jobboard_redis_sentinel':
         return ('a name to Octavia, which takes the hosts for Sentinels',
                 'Delete the line, or write the name of the Redis master.')
@@ -123,6 +123,7 @@ def paths(view: View) -> Iterator[Finding]:
             'config.invalid-value',
             f'{shown(value)} does not begin and end with a slash, and is '
             f'joined with host and key as it is.',
+            'Write /v3/, or delete the line.' if '://' in value.value else
             f'Write /{value.value.strip("/")}/, or delete the line.',
             **value.where)
     value = view.usable('jobboard_backend_namespace')
@@ -164,7 +165,7 @@ def ignored(view: View) -> Iterator[Finding]:
         if value.name in OF_SENTINEL and DRIVER_OF[value.name] == view.driver:
             why = 'jobboard_redis_sentinel is not set'
         elif value.name.startswith('jobboard_backend_'):
-            why = f'Octavia cannot log in to {server}'
+            why = f'Octavia cannot authenticate to {server}'
         else:
             why = f'the jobboard driver is {view.driver}'
         yield finding(
@@ -177,7 +178,7 @@ def _instead(name):
     if name in OF_SENTINEL:
         return ', or set jobboard_redis_sentinel'
     if name.startswith('jobboard_backend_'):
-        return ' and let the server accept Octavia without a login'
+        return '; the server must accept Octavia without a password'
     return ''
 
 
@@ -188,7 +189,7 @@ def short_claims(view: View) -> Iterator[Finding]:
             and value.value < _SHORTEST_CLAIM):
         yield finding(
             'config.expiration-short',
-            f'{shown(value)}: a worker that is held up for '
+            f'{shown(value)}: a worker that is delayed for '
             f'{value.value / 2:g} s loses its job.', **value.where)
 
 
@@ -197,7 +198,7 @@ def no_revert(view: View) -> Iterator[Finding]:
     value = view.usable('disable_revert')
     if value and value.value:
         yield finding('config.disable-revert',
-                      f'{shown(value)}: failed flows are not undone.',
+                      f'{shown(value)}: failed flows are not reverted.',
                       **value.where)
 
 
