@@ -156,9 +156,9 @@ def _sentinels(settings):
         return
     yield Block(
         'sentinel.conf of every Sentinel; restart it then',
-        ('Where Redis asks the Sentinels for a login too, "sentinel '
-         'auth-user" and "sentinel auth-pass" name an account of theirs, '
-         'not the one above.',), tuple(lines))
+        ('Where Redis requires authentication from the Sentinels too, '
+         '"sentinel auth-user" and "sentinel auth-pass" name an account for '
+         'them, not the one above.',), tuple(lines))
 
 
 def _zookeeper(settings):
@@ -170,7 +170,7 @@ def _zookeeper(settings):
     yield Block(
         'ZooKeeper, in zkCli.sh as a user who may; only if the ACL of / '
         'keeps others from creating nodes',
-        ('Octavia cannot log in to ZooKeeper, so its nodes are open to '
+        ('Octavia cannot authenticate to ZooKeeper, so its nodes are open to '
          'whoever reaches the port. Let only the controllers reach it, or '
          'demand client certificates (ssl.clientAuth=need) and name those '
          'in jobboard_zookeeper_ssl_options.',),
@@ -184,11 +184,11 @@ def _etcd(settings):
     del settings
     yield Block(
         'etcd',
-        ('There is nothing to create. Octavia cannot log in to etcd: it has '
-         'no option for a user, and on the HTTP interface that it uses etcd '
-         'refuses the name in a client certificate. Roles and users are of '
-         'no use, and authentication must be off (etcdctl auth disable). '
-         'Run an etcd for Octavia alone.',
+        ('There is nothing to create. Octavia cannot authenticate to etcd: '
+         'it has no option for a user, and on the HTTP interface that it '
+         'uses etcd refuses the name in a client certificate. Roles and '
+         'users are of no use, and authentication must be off (etcdctl auth '
+         'disable). Run an etcd for Octavia alone.',
          'Let only the controllers reach it. Or start every member with '
          '--client-cert-auth and --trusted-ca-file=FILE, with a server '
          'certificate for serverAuth and clientAuth both, and name the '

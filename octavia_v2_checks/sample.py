@@ -71,7 +71,7 @@ _WHY_HERE: Mapping[str, Mapping[str, str]] = {
              'an address that stands in front of them.'},
     'none': {'jobboard_enabled':
              'Off on purpose: a flow dies with its worker, and its load '
-             'balancer stays in PENDING until somebody mends it.'},
+             'balancer stays in PENDING until somebody fixes it.'},
 }
 
 

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Every finding id: what it means, why it matters, how to mend it.
+"""Every finding id: what it means, why it matters, how to fix it.
 
 One module per check, each with a list ``ENTRIES``. ``list``, ``explain`` and
 the documentation are made from it, so they cannot drift from the code. Ids
@@ -32,9 +32,11 @@ CHECKS = {
 }
 
 
-#: What has to be mended before the remedy of another finding can work.
+#: What has to be fixed before the remedy of another finding can work.
 NEEDED_BY = {
     'migration.upgrade-privileges': (
+        'migration.uninitialised', 'migration.behind'),
+    'migration.taskflow-broken': (
         'migration.uninitialised', 'migration.behind'),
 }
 
@@ -46,7 +48,7 @@ class Entry(NamedTuple):
     :ivar severity: name of a :class:`octavia_v2_checks.findings.Severity`
     :ivar title: what it means, as a short sentence
     :ivar why: what happens to load balancers if nothing is done
-    :ivar remedy: how to mend it in general; a finding often says it with
+    :ivar remedy: how to fix it in general; a finding often says it with
         the names of the case filled in
     """
 

@@ -29,11 +29,12 @@ ENTRIES = [
         'oslo.config reads UTF-8 without a byte order mark. Every Octavia '
         'service that reads the file stops at its start; what stands in a '
         'variable cannot be sent to a server.',
-        'Save the file as UTF-8 without a byte order mark.'),
+        'Save the file as UTF-8 without a byte order mark; iconv converts '
+        'from another encoding, such as iconv -f latin1 -t utf-8.'),
     Entry(
         'config.unknown-option', 'FAILURE',
         'An option or section has a name that Octavia does not know.',
-        'Octavia ignores it without a word and uses the default instead.',
+        'Octavia silently ignores it and uses the default instead.',
         'Correct the name, or delete the line.'),
     Entry(
         'config.misplaced-option', 'FAILURE',
@@ -46,7 +47,8 @@ ENTRIES = [
         'An option has a value that Octavia cannot use.',
         'oslo.config checks a value only when a service first reads it. A '
         'worker then stops, or fails its first request.',
-        'Write a value that the option takes.'),
+        'Write a value that the option accepts, or delete the line where the '
+        'option is to have none.'),
     Entry(
         'config.duplicate-option', 'WARNING',
         'An option is set twice in one file.',
@@ -56,9 +58,9 @@ ENTRIES = [
     Entry(
         'config.half-quoted', 'FAILURE',
         'A value has a quote at one end only.',
-        'oslo.config takes off a matching pair of quotes. A single one '
-        'becomes part of the value.',
-        'Delete the quote.'),
+        'oslo.config removes a matching pair of quotes. A single one becomes '
+        'part of the value.',
+        'Delete the quote, or write one at both ends.'),
     Entry(
         'config.inline-comment', 'FAILURE',
         'A value is followed by a comment on the same line.',
@@ -70,13 +72,14 @@ ENTRIES = [
         'A value has a $ that does not resolve.',
         'oslo.config takes $name for the value of another option. It raises '
         'when a service first reads the option.',
-        'Write $$ where a plain $ is meant.'),
+        'Write $$ where a plain $ is meant; in a database URL, %24.'),
     Entry(
         'config.placeholder', 'FAILURE',
         'A value is a placeholder of a guide or template.',
         'Octavia takes it for the real thing: it logs in with a password '
         'that nobody set, or looks up a host of that name.',
-        'Replace it with the real value.'),
+        'Replace it with the real value, or delete the line where the option '
+        'is to have none.'),
     Entry(
         'config.env-override', 'WARNING',
         'An environment variable beats the configuration files.',
@@ -93,27 +96,31 @@ ENTRIES = [
     Entry(
         'config.persistence-unset', 'FAILURE',
         'The jobboard is on and the persistence database is in memory.',
-        'Each process then has a database of its own. A worker that takes '
-        'over a job finds no logbook, throws the job away, and the load '
-        'balancer stays in PENDING for good.',
+        'Each process then has a separate database. A worker that takes over '
+        'a job finds no logbook, discards the job, and the load balancer '
+        'stays in PENDING for good.',
         'Set [task_flow] persistence_connection to a database that all '
         'controllers reach, such as '
-        'mysql+pymysql://USER:PASSWORD@HOST/octavia_persistence.'),
+        'mysql+pymysql://USER:PASSWORD@HOST/octavia_persistence, and run '
+        'octavia-db-manage upgrade_persistence. "octavia-v2-checks sample '
+        '--provision" prints the SQL that creates it.'),
     Entry(
         'config.persistence-sqlite', 'WARNING',
         'The persistence database is an SQLite file.',
         'Only processes on this machine see it, and they lock each other '
         'out. A worker on another controller cannot resume a flow.',
         'Set [task_flow] persistence_connection to a MySQL, MariaDB or '
-        'PostgreSQL database.'),
+        'PostgreSQL database, and run octavia-db-manage '
+        'upgrade_persistence.'),
     Entry(
         'config.persistence-shared', 'FAILURE',
         'Persistence and Octavia itself use the same database.',
         'TaskFlow and Octavia both keep their schema revision in a table '
         'named alembic_version. Whichever migrates second fails with '
         '"Can\'t locate revision".',
-        'Create a database of its own, such as octavia_persistence, and name '
-        'it in [task_flow] persistence_connection.'),
+        'Create a separate database, such as octavia_persistence, grant the '
+        'account on it, name it in [task_flow] persistence_connection, and '
+        'run octavia-db-manage upgrade_persistence.'),
     Entry(
         'config.port-mismatch', 'FAILURE',
         'jobboard_backend_port belongs to another kind of server.',
@@ -152,21 +159,21 @@ ENTRIES = [
         'Octavia uses the first of several jobboard hosts only.',
         'The others are no fallback. When the first is down, no load '
         'balancer can be changed.',
-        'For Redis, run Sentinels, name them in [task_flow] '
+        'For Redis, run Sentinels, list them in [task_flow] '
         'jobboard_backend_hosts, and set jobboard_redis_sentinel. Otherwise '
         'name one host: a virtual address in front of the servers.'),
     Entry(
         'config.dict-value', 'FAILURE',
         'A TLS option dictionary has an entry that cannot be used.',
         'A worker fails when it connects to the jobboard, or uses TLS in '
-        'another way than was meant.',
-        'Write entries as KEY:VALUE, separated by commas, and leave out a '
-        'key that has no value.'),
+        'another way than intended.',
+        'Write entries as KEY:VALUE, separated by commas, and omit a key '
+        'that has no value.'),
     Entry(
         'config.dict-unknown-key', 'FAILURE',
         'A TLS option dictionary has a key that Octavia does not know.',
-        'The entry is dropped without a word, or stops the worker.',
-        'Correct the key, or leave it out.'),
+        'The entry is silently dropped, or stops the worker.',
+        'Correct the key, or omit it.'),
     Entry(
         'config.dict-missing-key', 'FAILURE',
         'A TLS option dictionary lacks a key that Octavia reads.',
@@ -176,16 +183,17 @@ ENTRIES = [
     Entry(
         'config.dict-truthy-string', 'FAILURE',
         'A TLS switch that was meant to be off is on.',
-        'Octavia takes any text after use_ssl of etcd for yes, "False" '
-        'included, and then speaks TLS to a server that does not.',
+        'Octavia takes any text after use_ssl of etcd for yes, even "False", '
+        'and then speaks TLS to a server that does not.',
         'Delete the line, or leave the value empty: '
         'jobboard_etcd_ssl_options = use_ssl:'),
     Entry(
         'config.tls-file', 'FAILURE',
         'A TLS file cannot be used.',
         'A worker cannot connect.',
-        'Name a PEM file that the octavia user may read, with a certificate '
-        'that is valid now and the key that belongs to it.'),
+        'Name a PEM file that the user octavia may read, with a certificate '
+        'that is valid now, and the key that belongs to it. It must be there '
+        'on every controller.'),
     Entry(
         'config.tls-unverified', 'WARNING',
         'TLS does not verify the server.',
@@ -196,20 +204,20 @@ ENTRIES = [
         'config.ignored-option', 'WARNING',
         'An option has no effect in this configuration.',
         'It belongs to another jobboard driver, or to a mode that is not '
-        'chosen. Who wrote it may think that it is in force.',
+        'selected. Whoever wrote it may believe that it is in force.',
         'Delete the line, or choose the driver or mode that it belongs to.'),
     Entry(
         'config.expiration-short', 'WARNING',
         'Claims expire faster than a busy worker can be sure to renew them.',
-        'A worker that is held up for half of the time loses its job. '
-        'Another one runs the same flow a second time, side by side.',
+        'A worker that is delayed for half of the time loses its job. Another '
+        'one then runs the same flow at the same time.',
         'Set [task_flow] jobboard_expiration_time to 30 or more; 100 is a '
         'common choice.'),
     Entry(
         'config.disable-revert', 'WARNING',
-        'Failed flows are left as they stand.',
-        'Every failure leaves load balancers, ports and instances half made, '
-        'and nothing cleans them up.',
+        'Failed flows are not reverted.',
+        'Every failure leaves load balancers, ports and instances half '
+        'built, and nothing cleans them up.',
         'Delete disable_revert from [task_flow] once debugging is over.'),
     Entry(
         'config.jobboard-disabled', 'WARNING',
@@ -222,7 +230,7 @@ ENTRIES = [
     Entry(
         'config.release', 'FAILURE',
         'An option needs a newer Octavia.',
-        'The older release ignores it without a word.',
+        'The older release silently ignores it.',
         'Delete the line until the upgrade, or upgrade Octavia.'),
     Entry(
         'config.waiver-expired', 'WARNING',
@@ -234,14 +242,14 @@ ENTRIES = [
     Entry(
         'config.waiver-unmatched', 'WARNING',
         'A waiver covers nothing.',
-        'The fault it was written for is gone, or it names another host. It '
-        'would hide the next fault of that kind.',
+        'The fault that it was written for is gone, or it names another host. '
+        'It would hide the next fault of that kind.',
         'Delete the line from [octavia_v2_checks] waivers, or correct its '
         'host=.'),
     Entry(
         'config.waiver-unknown', 'WARNING',
         'A waiver names a finding that does not exist.',
-        'It covers nothing, and who wrote it believes that it does.',
+        'It covers nothing, and whoever wrote it believes that it does.',
         'Correct the id; octavia-v2-checks list prints all of them.'),
     Entry(
         'config.no-files', 'FAILURE',

@@ -20,20 +20,20 @@ _DRAIN = ('Stop octavia-api, and let the workers of the old release run '
 ENTRIES = [
     Entry('inflight.jobs-waiting', 'WARNING',
           'Jobs wait on the board for a worker.',
-          'A worker of the new release will take them up, if there is one; '
+          'A worker of the new release will claim them, if there is one; '
           'until then their load balancers stay in PENDING_*. If no worker '
-          'takes them now, none is running or all are busy.',
+          'claims them now, none is running or all are busy.',
           _DRAIN),
     Entry('inflight.jobs-claimed', 'WARNING',
           'Workers are busy with jobs.',
           'A worker that is stopped now leaves its job half done. It exits '
           'at once when it is told to stop, and does not finish first; '
-          'another worker then takes up the job when the claim ends.',
+          'another worker then resumes the job when the claim expires.',
           _DRAIN),
     Entry('inflight.jobs-orphaned', 'WARNING',
           'Jobs were begun by a worker that no longer holds them.',
           'The worker was stopped, was killed or lost its claim. The next '
-          'worker goes on where it left off; a step that was running then '
+          'worker continues where it stopped; a step that was running then '
           'runs again.',
           'Start octavia-worker of the release that posted the jobs, and '
           'let it finish them.'),
@@ -48,12 +48,13 @@ ENTRIES = [
           'before a worker starts.'),
     Entry('inflight.flow-without-job', 'FAILURE',
           'Unfinished flows have no job on the board.',
-          'No worker will ever go on with them: workers look at the board '
-          'only. The server of the board lost its data, the board was '
-          'emptied, or the jobboard options name another one than the '
-          'workers use.',
-          'Find the load balancers with the check resources, free them, and '
-          'delete the logbooks.'),
+          'No worker will ever continue them: workers look at the board '
+          'only. The jobboard server lost its data, the board was emptied, '
+          'or the jobboard options name another board than the workers '
+          'use.',
+          'First make sure that the jobboard options are those of the '
+          'workers. Then find the load balancers with the check resources, '
+          'free them, and delete the logbooks.'),
     Entry('inflight.flow-unresolvable', 'FAILURE',
           'Octavia cannot build a flow that an older or newer one posted.',
           'A worker that claims the job fails to build the flow, moves the '
@@ -64,9 +65,8 @@ ENTRIES = [
           'the upgrade.'),
     Entry('inflight.jobs-trashed', 'WARNING',
           'Jobs lie in the trash of the board.',
-          'A worker could not even begin with them, so their load balancers '
-          'are probably still in PENDING_*. Nothing takes them out of the '
-          'trash.',
+          'A worker could not even begin them, so their load balancers are '
+          'probably still in PENDING_*. Nothing removes them from the trash.',
           'Run the check resources for their load balancers, then empty '
           'the trash.'),
     Entry('inflight.logbooks-kept', 'WARNING',
@@ -74,10 +74,10 @@ ENTRIES = [
           'Nothing ever deletes them, so the persistence database grows '
           'with every request, and with it the time that a migration '
           'takes. They hold copies of certificates and keys.',
-          'Set jobboard_save_logbook in [task_flow] to False, and delete '
-          'them.'),
+          'Set jobboard_save_logbook in [task_flow] to False, restart '
+          'octavia-worker, and delete them.'),
     Entry('inflight.undetermined', 'FAILURE',
-          'The work in flight could not be found out in full.',
+          'The work in flight could not be determined in full.',
           'Nobody knows what the upgrade would interrupt, so it is not '
           'safe.',
           'Allow more time with --deadline, or let the workers empty the '

@@ -14,7 +14,7 @@
 
 from octavia_v2_checks.catalogue import Entry
 
-_STOPS = ('Workers can neither post a job nor take one: every load balancer '
+_STOPS = ('Workers can neither post a job nor claim one: every load balancer '
           'that is created, changed or deleted stays in PENDING or ends in '
           'ERROR.')
 
@@ -35,21 +35,24 @@ ENTRIES = [
           'TaskFlow uses names and arguments that only newer clients have. '
           "The worker stops when it first imports or calls them. Octavia's "
           'own requirement is looser and does not prevent it.',
-          'Install the release that the extra of TaskFlow asks for, such as '
+          'Install the release that the extra of TaskFlow requires, such as '
           "pip install 'redis>=8.0.0'."),
     Entry('jobboard.client-broken', 'FAILURE',
           'The Python client is of a release that cannot work with this '
           'configuration.',
           _STOPS,
-          'Install another release of the client.'),
+          'Install another release of the client in the environment of '
+          'Octavia, such as "pip install \'kazoo<2.11.0\'" for ZooKeeper with '
+          'TLS.'),
     Entry('jobboard.client-fails', 'FAILURE',
-          'The Python client stops with this configuration, whatever the '
-          'server says.',
-          _STOPS + ' The exception is raised inside the client, and it looks '
-          'like an error of Octavia.',
-          'Correct the options that the message names, or install other '
-          'releases of TaskFlow and the client; the log of octavia-worker has '
-          'the whole traceback.'),
+          'The jobboard server is sound, and the client of the workers '
+          'cannot use it in this configuration.',
+          _STOPS + ' The exception that is named is the one in the log of '
+          'octavia-worker. TaskFlow before 6.0.0, for one, raises a '
+          'TypeError with Sentinels where TLS is off and the TLS options '
+          'have more than ssl in them.',
+          'Install the release of TaskFlow or of the client that is named, '
+          'on every controller, or change the option that is named.'),
     Entry('jobboard.unresolvable', 'FAILURE',
           'A host name of the jobboard does not resolve.',
           _STOPS,
@@ -58,14 +61,15 @@ ENTRIES = [
     Entry('jobboard.refused', 'FAILURE',
           'The jobboard server refuses connections, or drops them at once.',
           _STOPS,
-          'Start the server, or correct ' + _SERVER_OPTIONS + '; look for a '
-          'firewall or a proxy without a live server behind it.'),
+          'Start the server, or correct ' + _SERVER_OPTIONS + '; check that '
+          'it listens on that address and not on 127.0.0.1 alone, and look '
+          'for a firewall or a proxy without a live server behind it.'),
     Entry('jobboard.timeout', 'FAILURE',
           'The jobboard server does not answer in time.',
           _STOPS + ' Most clients wait a minute and more for a silent '
-          'server, and the one of etcd for ever.',
-          'Look at the load of the server and at firewalls that drop '
-          'packets, then try again; --probe-timeout allows more time.'),
+          'server, and that of etcd waits without a limit.',
+          'Check the load of the server and firewalls that drop packets, '
+          'then try again; --probe-timeout allows more time.'),
     Entry('jobboard.tls', 'FAILURE',
           'The encrypted connection to the jobboard server fails.',
           _STOPS,
@@ -73,32 +77,38 @@ ENTRIES = [
           'fit the server: its certificate authority, the name in its '
           'certificate, and the client certificate that it may ask for.'),
     Entry('jobboard.auth-required', 'FAILURE',
-          'The jobboard server asks for a login, and none is configured.',
+          'The jobboard server requires authentication, and no credentials '
+          'are configured.',
           _STOPS,
           'Set jobboard_backend_password in [task_flow] (for Sentinels '
           'jobboard_redis_sentinel_password), and the user name where the '
           'server has ACL users.'),
     Entry('jobboard.access-denied', 'FAILURE',
-          'The jobboard server refuses the login.',
-          _STOPS + ' The client tries again for seconds, so it looks like a '
-          'slow network.',
+          'The jobboard server refuses the credentials.',
+          _STOPS + ' The client retries for seconds, so it looks like a slow '
+          'network.',
           'Set the password of the account and the one in [task_flow] to the '
-          'same text; write $ in it as $$.'),
+          'same text; write $ in octavia.conf as $$. Where Redis has no ACL '
+          'users, delete jobboard_backend_username.'),
     Entry('jobboard.auth-unsupported', 'FAILURE',
-          'The jobboard server asks for a login that Octavia cannot give.',
-          'Octavia logs in to Redis only. It hands no user and no password '
-          'to ZooKeeper and etcd, so these must serve it without.',
-          'Allow the controllers in without a login and protect the server '
-          'by TLS client certificates or by the network, or use Redis.'),
+          'The jobboard server requires authentication that Octavia cannot '
+          'provide.',
+          'Octavia authenticates to Redis only. It sends no user and no '
+          'password to ZooKeeper and etcd, so these must serve it without.',
+          'Let the server accept the controllers without a password, and '
+          'protect it by TLS client certificates or by the network; or use '
+          'Redis.'),
     Entry('jobboard.missing-permission', 'FAILURE',
-          'The account may log in, but not do all that a worker does.',
+          'The account may log in, but lacks a permission that a worker '
+          'needs.',
           'Workers connect and look healthy. The first job that is posted, '
           'claimed or finished then fails, and its load balancer stays in '
           'PENDING. Where only reading the list is forbidden, workers '
           'silently see no jobs at all.',
-          'Grant what is missing. On Redis use ACL SETUSER, and keep the '
-          'change with ACL SAVE or CONFIG REWRITE; on ZooKeeper set the ACL '
-          'of the path.'),
+          'As an administrator of the server, grant what is missing. On '
+          'Redis use ACL SETUSER on every server, and keep the change with '
+          'ACL SAVE (where aclfile is set) or CONFIG REWRITE; on ZooKeeper '
+          'set the ACL of the path with setAcl in zkCli.sh.'),
     Entry('jobboard.wrong-protocol', 'FAILURE',
           'Another kind of server answers where the jobboard was expected.',
           _STOPS,
@@ -113,8 +123,8 @@ ENTRIES = [
           'master, or hosts and port to those of Redis itself.'),
     Entry('jobboard.replica', 'FAILURE',
           'The Redis server is a replica.',
-          'A replica refuses writes, or loses them when it next copies its '
-          'master. A worker connects, and fails at its first job.',
+          'A replica refuses writes, or loses them when it next synchronises '
+          'with its master. A worker connects, and fails at its first job.',
           'Name the master in jobboard_backend_hosts and '
           'jobboard_backend_port, or use Sentinel, which finds it after a '
           'failover too.'),
@@ -126,11 +136,11 @@ ENTRIES = [
     Entry('jobboard.unknown-database', 'FAILURE',
           'The Redis database number does not exist on the server.',
           'Redis has as many numbered databases as its "databases" setting '
-          'says, 16 as a rule, and refuses others. ' + _STOPS,
+          'says, usually 16, and refuses others. ' + _STOPS,
           'Set jobboard_redis_backend_db in [task_flow] to 0, or raise '
           '"databases" in redis.conf and restart Redis.'),
     Entry('jobboard.not-writable', 'FAILURE',
-          'The jobboard server answers, and does not take writes.',
+          'The jobboard server answers, and does not accept writes.',
           'Workers connect and look healthy, and fail at their first job.',
           'Find the cause in the log of the server: a full disk, missing '
           'replicas or members. For Redis, INFO persistence and INFO '
@@ -139,23 +149,18 @@ ENTRIES = [
           'The Redis server has used up its memory limit.',
           'It refuses every command that could use more. Workers connect and '
           'look healthy, and fail at their first job.',
-          'Raise maxmemory with CONFIG SET and in redis.conf, or remove what '
-          'fills the server.'),
+          'As an administrator, raise maxmemory with CONFIG SET and in '
+          'redis.conf, or remove what fills the server.'),
     Entry('jobboard.out-of-space', 'FAILURE',
           'The etcd server has used up its space and raised an alarm.',
-          'It refuses every write until the alarm is cleared by hand.',
-          'Run etcdctl compact, etcdctl defrag and etcdctl alarm disarm, and '
-          'raise --quota-backend-bytes.'),
-    Entry('jobboard.gateway-off', 'FAILURE',
-          'The etcd server runs without its gRPC gateway.',
-          'Octavia talks to etcd through that gateway only. Workers start all '
-          'the same, see no jobs, and cannot post one.',
-          'Start etcd with --enable-grpc-gateway=true, in a configuration '
-          'file enable-grpc-gateway: true.'),
+          'It refuses every write until the alarm is disarmed manually.',
+          'With etcdctl: compact the current revision, defrag every member, '
+          'then alarm disarm, in this order; and raise '
+          '--quota-backend-bytes.'),
     Entry('jobboard.cluster-mode', 'FAILURE',
           'The server is a Redis Cluster.',
           'TaskFlow uses several keys in one script, and a cluster refuses '
-          'that when they belong to different slots. Jobs can be posted, and '
+          'that when they belong to different slots. Jobs can be posted, but '
           'no worker can ever claim one.',
           'Use a Redis server with "cluster-enabled no", alone or with '
           'Sentinels.'),
@@ -166,20 +171,22 @@ ENTRIES = [
           '"sentinel monitor" of sentinel.conf; if it is right, bring the '
           'master back.'),
     Entry('jobboard.sentinel-address', 'FAILURE',
-          'The Sentinels announce an address of the master that does not '
-          'lead there from this host.',
-          'Workers connect to the address that a Sentinel names. A loopback '
-          'address names another server on each host, so that every '
-          'controller may have a jobboard that the others do not see; an '
-          'address inside a container is reached by nobody.',
-          'Name the master in "sentinel monitor" of every sentinel.conf by '
-          'an address that all controllers reach, and have servers in '
-          'containers announce such a one (replica-announce-ip in '
-          'redis.conf). No option of Octavia changes it.'),
+          'The Sentinels announce an address at which this host does not '
+          'find the master.',
+          'A worker asks a Sentinel where the master is, and connects to the '
+          'answer. 127.0.0.1 is then the controller itself, where another '
+          'Redis may answer and take the jobs; an address inside a container '
+          'network leads nowhere. jobboard_backend_hosts is not the cause.',
+          'On every Sentinel host, write the address that controllers reach '
+          'into "sentinel monitor" of sentinel.conf (at run time: SENTINEL '
+          'REMOVE and SENTINEL MONITOR), and set replica-announce-ip in '
+          'redis.conf of every Redis server that is behind address '
+          'translation. For names instead of addresses, set sentinel '
+          'resolve-hostnames and announce-hostnames to yes.'),
     Entry('jobboard.sentinel-quorum', 'WARNING',
           'The Sentinels could not carry out a failover, or do not agree.',
-          'Jobs flow today. When the master fails, nothing takes its place, '
-          'or workers are sent to different servers.',
+          'The jobboard works today. When the master fails, nothing replaces '
+          'it, or workers are sent to different servers.',
           'Start the Sentinels that are missing, make all of them monitor '
           'the same master, and set the quorum to the majority of their '
           'number.'),
@@ -196,44 +203,56 @@ ENTRIES = [
           'Write the same server.N lines into zoo.cfg of every member, a '
           'myid file for each, and restart them; or name one server only in '
           'jobboard_backend_hosts.'),
+    Entry('jobboard.gateway-off', 'FAILURE',
+          'etcd runs without its gRPC gateway.',
+          'Octavia speaks JSON over HTTP to etcd, which only the gateway '
+          'answers. /version is still served, so that etcd looks healthy; '
+          'every request for a job gets 404. jobboard_etcd_api_path is not '
+          'the cause.',
+          'Start every member with --enable-grpc-gateway=true. Where etcd '
+          'reads a configuration file, write "enable-grpc-gateway: true" '
+          'into it: without the line the gateway is off, whatever the '
+          'default on the command line is. Restart the members one by one.'),
     Entry('jobboard.version-hidden', 'FAILURE',
-          'ZooKeeper does not tell its version.',
-          'TaskFlow asks with the four-letter word envi and refuses to '
-          'connect without an answer. ZooKeeper 3.5.3 and later answer only '
-          'srvr unless told otherwise. It looks like a broken network.',
-          'Add the line 4lw.commands.whitelist=srvr,envi to zoo.cfg of every '
-          'member and restart it.'),
+          'ZooKeeper does not reveal its version.',
+          'TaskFlow sends the four-letter word envi and refuses to connect '
+          'without an answer. ZooKeeper 3.5.3 and later answer only srvr '
+          'by default. It looks like a broken network.',
+          'Add envi to 4lw.commands.whitelist in zoo.cfg of every member; '
+          'where there is no such line yet, add '
+          '4lw.commands.whitelist=srvr,envi. Restart the members one by '
+          'one.'),
     Entry('jobboard.member-down', 'WARNING',
           'One of several jobboard servers does not answer.',
-          'Jobs flow for now. With the next failure they may not.',
-          'Start that server, or take it out of jobboard_backend_hosts; a '
-          'member of etcd with etcdctl member remove.'),
+          'The jobboard works for now. With the next failure it may not.',
+          'Start that server, or remove it from jobboard_backend_hosts.'),
     Entry('jobboard.not-durable', 'WARNING',
           'Redis keeps the jobs in memory only.',
           'When Redis restarts, all jobs are gone. The flows behind them '
-          'stay unfinished, no worker looks at them again, and their load '
+          'remain unfinished, no worker looks at them again, and their load '
           'balancers stay in PENDING for good.',
-          'Turn on the append-only file: CONFIG SET appendonly yes, and '
-          '"appendonly yes" in redis.conf.'),
+          'As an administrator, enable the append-only file on the master '
+          'and every replica: CONFIG SET appendonly yes, and "appendonly '
+          'yes" in redis.conf.'),
     Entry('jobboard.eviction', 'FAILURE',
-          'Redis may throw away jobs or claims when its memory is full.',
+          'Redis may evict jobs or claims when its memory is full.',
           'An evicted job leaves its load balancer in PENDING for good; an '
           'evicted claim lets a second worker run the same flow.',
-          'Set maxmemory-policy to noeviction with CONFIG SET and in '
-          'redis.conf.'),
+          'As an administrator, set maxmemory-policy to noeviction with '
+          'CONFIG SET and in redis.conf, on the master and every replica.'),
     Entry('jobboard.environment', 'WARNING',
           'An environment variable changes how the client connects.',
           'The check and the services behave differently unless both are '
           'started with the same environment.',
           'Unset the variable, or set it for every Octavia service too.'),
     Entry('jobboard.server-old', 'FAILURE',
-          'The jobboard server is older than what TaskFlow and its client '
-          'need.',
+          'The jobboard server is older than TaskFlow and its client '
+          'require.',
           _STOPS,
           'Upgrade the server.'),
     Entry('jobboard.undetermined', 'FAILURE',
-          'The state of the jobboard could not be found out.',
+          'The state of the jobboard could not be determined.',
           'Nothing is known about it, so the upgrade is not safe.',
-          'Connect to the server by hand with the same login, and mend what '
-          'it says.'),
+          'Connect to the server manually with the same credentials, and fix '
+          'what it reports.'),
 ]

@@ -18,16 +18,17 @@ ENTRIES = [
     Entry('migration.uninitialised', 'FAILURE',
           'The persistence database has no tables.',
           'The first flow of a worker fails with "table logbooks does not '
-          'exist". Nothing but octavia-db-manage makes the tables; the '
-          'workers never do.',
-          'octavia-db-manage upgrade_persistence'),
+          'exist". Only octavia-db-manage creates the tables; the workers '
+          'never do.',
+          'Run octavia-db-manage upgrade_persistence on one controller.'),
     Entry('migration.behind', 'FAILURE',
           'The persistence database lacks migrations that the installed '
           'TaskFlow brings.',
           'Long flows no longer fit the old columns and fail half-way, or '
           'new columns are missing altogether. Octavia\'s upgrade guide does '
           'not mention the command.',
-          'octavia-db-manage upgrade_persistence'),
+          'Run octavia-db-manage upgrade_persistence on one controller, with '
+          'the workers stopped.'),
     Entry('migration.ahead', 'FAILURE',
           'The persistence database is at a revision that this release does '
           'not know.',
@@ -41,26 +42,36 @@ ENTRIES = [
           'Octavia and TaskFlow use a version table of the same name. In '
           'one database, whichever migrates second stops with "Can\'t '
           'locate revision".',
-          'Give persistence a database of its own and name it in '
-          '[task_flow] persistence_connection.'),
+          'Create a separate database for persistence, grant the account on '
+          'it, and name it in [task_flow] persistence_connection.'),
     Entry('migration.incomplete', 'FAILURE',
           'Tables, columns or indexes are missing that should be there at '
           'the recorded revision.',
           'A migration was interrupted (MySQL cannot roll one back), a '
           'backup was restored in part, or the version was stamped by hand. '
-          'octavia-db-manage takes the recorded revision at its word and '
-          'does not mend it.',
+          'octavia-db-manage trusts the recorded revision and does not '
+          'repair the rest.',
           'Set the version table to the revision that the schema really '
           'has, then run octavia-db-manage upgrade_persistence.'),
     Entry('migration.upgrade-privileges', 'WARNING',
           'The account does not seem to have the rights that the pending '
           'migration needs.',
           'The migration stops half-way, and MySQL cannot roll it back.',
-          'Grant the rights for the time of the upgrade, or run '
-          'octavia-db-manage with another account.'),
+          'As an administrator of the database server, grant the rights for '
+          'the time of the upgrade, or run octavia-db-manage with another '
+          'account in persistence_connection.'),
+    Entry('migration.taskflow-broken', 'FAILURE',
+          'The installed TaskFlow cannot run the pending migration.',
+          'octavia-db-manage upgrade_persistence stops with a traceback and '
+          'leaves the database at the last revision that worked: TaskFlow '
+          '6.0.0 on MySQL and MariaDB, and releases before 5.7.0 with '
+          'SQLAlchemy 2. Octavia\'s requirements allow both.',
+          'Install a TaskFlow release that can, such as "pip install '
+          '\'taskflow~=6.0.1\'", in the environment of Octavia on the host '
+          'where octavia-db-manage runs.'),
     Entry('migration.undetermined', 'FAILURE',
-          'The migration level could not be found out.',
+          'The migration level could not be determined.',
           'Nothing is known about it, so the upgrade is not safe.',
-          'Read the version table by hand: SELECT version_num FROM '
-          'alembic_version'),
+          'Read the version table with the account in persistence_connection: '
+          'SELECT version_num FROM alembic_version'),
 ]

@@ -24,9 +24,9 @@ ENTRIES = [
           'A worker in this environment stops at start-up. If the command '
           'runs on another host than the workers, nothing was checked here.',
           'Install the driver in the environment of Octavia, such as "pip '
-          'install PyMySQL", or correct the driver in the URL.'),
+          'install \'PyMySQL[rsa]\'", or correct the driver in the URL.'),
     Entry('persistence.wrong-protocol', 'FAILURE',
-          'Something else than the database answers at its address.',
+          'Something other than the database answers at its address.',
           _STOPS,
           'Correct host, port and dialect of [task_flow] '
           'persistence_connection: MySQL and MariaDB usually listen on 3306, '
@@ -40,15 +40,16 @@ ENTRIES = [
           'Nothing accepts connections at the address of the database.',
           _STOPS + ' Octavia itself needs more than eight minutes to say so.',
           'Start the database server, or correct host and port in '
-          '[task_flow] persistence_connection; look for a firewall, or for '
-          'a proxy without a live server, in between.'),
+          '[task_flow] persistence_connection; check that it listens on that '
+          'address and not on 127.0.0.1 alone, and look for a firewall or a '
+          'proxy without a live server in between.'),
     Entry('persistence.timeout', 'FAILURE',
           'The database server does not answer in time.',
           'Workers wait without a limit for a server that accepts the '
           'connection and stays silent.',
-          'Look at the load of the server, at firewalls that drop packets, '
-          'and at proxies in between, then try again; --probe-timeout allows '
-          'more time.'),
+          'Check the load of the server, firewalls that drop packets, and '
+          'proxies in between, then try again; --probe-timeout allows more '
+          'time.'),
     Entry('persistence.tls', 'FAILURE',
           'The encrypted connection to the database fails.',
           _STOPS,
@@ -59,18 +60,30 @@ ENTRIES = [
           'The server refuses the account: user name, password, or the host '
           'it connects from.',
           _STOPS,
-          'Set the password of the account and the one in [task_flow] '
-          'persistence_connection to the same text; write @ : / % # in it '
-          'as %40 %3A %2F %25 %23.'),
+          'As an administrator of the database server, set the password of '
+          'the account to the one in [task_flow] persistence_connection, or '
+          'correct the URL; write @ : / % # in it as %40 %3A %2F %25 %23. '
+          'MariaDB refuses an account that must use TLS in the same way: add '
+          'ssl_ca to the URL.'),
+    Entry('persistence.password-expired', 'FAILURE',
+          'The password of the account has expired.',
+          'The server lets the account log in and refuses every statement '
+          '(error 1820), or refuses the login itself. ' + _STOPS,
+          'As an administrator of the database server, set the password '
+          'again, to the same text as in persistence_connection: ALTER USER '
+          "'USER'@'HOST' IDENTIFIED BY 'PASSWORD' PASSWORD EXPIRE NEVER; "
+          'PASSWORD EXPIRE NEVER alone does not bring it back, and without '
+          'it the password expires again.'),
     Entry('persistence.unknown-database', 'FAILURE',
           'The database named in persistence_connection does not exist.',
           _STOPS,
-          'Create the database, then run octavia-db-manage '
-          'upgrade_persistence.'),
+          'If the name in the URL is right, create the database as an '
+          'administrator of the server, grant the account on it, and run '
+          'octavia-db-manage upgrade_persistence.'),
     Entry('persistence.too-many-connections', 'FAILURE',
           'The server, or the account, has no connection left.',
           'Workers fail at random, whenever they come too late. TaskFlow '
-          'does not try again.',
+          'does not retry.',
           'Raise max_connections of the server or MAX_USER_CONNECTIONS of '
           'the account; each worker process holds up to [database] '
           'max_pool_size + max_overflow connections.'),
@@ -79,9 +92,20 @@ ENTRIES = [
           'Workers find another host for now, after the time that the '
           'driver needs to give this one up. With the next failure they '
           'may not.',
-          'Start that server, or take it out of [task_flow] '
+          'Start that server, or remove it from [task_flow] '
           'persistence_connection; connect_timeout=2 in the URL makes the '
           'driver give up sooner.'),
+    Entry('persistence.locked', 'FAILURE',
+          'The server answers, and a lock keeps a statement waiting.',
+          'A backup, a change of a table or a forgotten transaction holds '
+          'the lock. Workers wait as long as it is held, and their load '
+          'balancers stay in PENDING. A migration would wait behind it, and '
+          'every worker behind the migration.',
+          'Find out who holds the lock, and let it finish or end it. On '
+          'MySQL and MariaDB: SHOW FULL PROCESSLIST, then KILL with its id; '
+          'on PostgreSQL: SELECT pid, pg_blocking_pids(pid), query FROM '
+          'pg_stat_activity, then pg_terminate_backend(). Other accounts are '
+          'shown to an administrator only.'),
     Entry('persistence.not-writable', 'FAILURE',
           'The server answers, and does not accept writes.',
           _STOPS + ' A check that only connects does not notice.',
@@ -92,17 +116,18 @@ ENTRIES = [
           'database.',
           _STOPS + ' The first install guides granted on octavia.* to a user '
           'octavia_persistence: database and user the wrong way round.',
-          'Grant SELECT, INSERT, UPDATE and DELETE on the persistence '
-          'database to the account in persistence_connection.'),
+          'As an administrator of the database server, grant SELECT, INSERT, '
+          'UPDATE and DELETE on the persistence database to the account in '
+          'persistence_connection.'),
     Entry('persistence.server-old', 'WARNING',
-          'The database server is older than what the libraries of today '
+          'The database server is older than those that current libraries '
           'are tested with.',
           'JSON functions, with which interrupted flows are examined, came '
           'with MySQL 5.7.8, MariaDB 10.2.3 and PostgreSQL 9.5.',
           'Upgrade the database server.'),
     Entry('persistence.undetermined', 'FAILURE',
-          'The state of the persistence database could not be found out.',
+          'The state of the persistence database could not be determined.',
           'Nothing is known about it, so the upgrade is not safe.',
-          'Connect with the account in persistence_connection by hand, and '
-          'mend what the database client says.'),
+          'Connect with the account in persistence_connection manually, and '
+          'fix what the database client reports.'),
 ]

@@ -19,21 +19,21 @@ ENTRIES = [
           'Load balancers, or parts of them, are in PENDING_* with no job '
           'behind them.',
           'Octavia lets nobody change or delete them in this state, and only '
-          'a worker with their job takes them out of it. Without a job they '
-          'stay so for good, and an upgrade does not change that.',
-          'See that no request still waits in the message queue. Then set '
+          'a worker with their job ends it. Without a job they remain in it '
+          'for good, and an upgrade does not change that.',
+          'Make sure that no request still waits in the message queue. Set '
           'the state to ERROR in Octavia\'s own database, and let Octavia '
           'fail the load balancer over, or delete it.'),
     Entry('resources.pending-active', 'WARNING',
-          'Load balancers have been in PENDING_* for long, with a job behind '
-          'them.',
+          'Load balancers have been in PENDING_* for a long time, with a job '
+          'behind them.',
           'Workers are still busy with them, or will be. An upgrade now '
           'interrupts this work, and the check inflight tells whether it '
-          'will go on afterwards.',
+          'will continue afterwards.',
           'Let the workers of the old release finish the jobs before the '
           'upgrade; the check inflight shows them.'),
     Entry('resources.undetermined', 'FAILURE',
-          'The state of the load balancers could not be found out.',
+          'The state of the load balancers could not be determined.',
           'Some may be stuck, and nobody would know.',
           'Correct [database] connection in octavia.conf, or run the check '
           'where Octavia\'s own database can be reached.'),

@@ -28,6 +28,7 @@ from octavia_v2_checks.backends import jobboard
 from octavia_v2_checks.backends import net
 from octavia_v2_checks.backends import sniff
 from octavia_v2_checks.findings import Finding
+from octavia_v2_checks.upstream import broken
 from octavia_v2_checks.upstream import versions
 
 ENTRY_POINTS = 'octavia_v2_checks.jobboards'
@@ -35,6 +36,7 @@ ENTRY_POINTS = 'octavia_v2_checks.jobboards'
 _DRIVER = 'jobboard_backend_driver'
 _HOSTS = 'jobboard_backend_hosts'
 _PORT = 'jobboard_backend_port'
+_ZOOKEEPER_TLS = 'jobboard_zookeeper_ssl_options'
 
 #: A line of TaskFlow's metadata: name, lower bound and extra.
 _BOUND = re.compile(
@@ -142,12 +144,27 @@ def _client(settings: settings_.Settings, client: jobboard.Client
     taskflow = versions.installed('taskflow')
     minimum = _minimum(client) if taskflow else None
     installed = versions.installed(client.distribution)
-    if minimum and installed and _older(installed, minimum):
+    if minimum and installed and versions.older(installed, minimum):
         yield findings.finding(
             'jobboard.client-old',
             f'TaskFlow {taskflow} needs {client.distribution}>={minimum}, '
             f'and {client.distribution} {installed} is installed.',
             _installing(client), **settings[_DRIVER].where)
+        return
+    known = broken.lookup(client.distribution, installed, 'tls')
+    if known and _uses_tls(settings):
+        yield findings.finding(
+            'jobboard.client-broken',
+            f'{client.distribution} {installed} is installed, and use_ssl is '
+            f'on in {_ZOOKEEPER_TLS}: {known.fails}.', known.command,
+            **settings[_ZOOKEEPER_TLS].where)
+
+
+def _uses_tls(settings):
+    # It takes longer to import than most jobboards take to look at.
+    from oslo_utils import strutils
+    options = settings.get(_ZOOKEEPER_TLS)
+    return strutils.bool_from_string(options.get('use_ssl'))
 
 
 def _installing(client: jobboard.Client) -> str:
@@ -172,10 +189,3 @@ def _minimum(client: jobboard.Client) -> str | None:
                 client.distribution.lower(), client.extra):
             return found[2]
     return None
-
-
-def _older(version: str, than: str) -> bool:
-    def numbers(text):
-        return [int(n) for n in re.findall(r'\d+', text)[:3]]
-
-    return numbers(version) < numbers(than)

@@ -26,6 +26,7 @@ from octavia_v2_checks import settings as settings_
 from octavia_v2_checks import statements
 from octavia_v2_checks.backends import database
 from octavia_v2_checks.checks import persistence
+from octavia_v2_checks.upstream import broken
 from octavia_v2_checks.upstream import revisions
 from octavia_v2_checks.upstream import versions
 
@@ -89,7 +90,9 @@ class _Look:
     def __init__(self, base: database.Database,
                  settings: settings_.Settings):
         self.base = base
-        self.command = (f'octavia-db-manage{settings.config_args} '
+        self.broken = _broken(base.kind)
+        first = f'{self.broken.command} && ' if self.broken else ''
+        self.command = (f'{first}octavia-db-manage{settings.config_args} '
                         f'upgrade_persistence')
         self.where = settings['persistence_connection'].where
         columns = {(str(table), str(column)): str(kind).lower()
@@ -167,7 +170,16 @@ class _Look:
         yield self._report(
             'uninitialised', f'{self.base.shown} has no tables yet.',
             self.command)
+        yield from self._taskflow()
         yield from self._privileges(0)
+
+    def _taskflow(self):
+        """Say whether the installed TaskFlow can run its own migrations."""
+        if self.broken:
+            yield self._report(
+                'taskflow-broken',
+                f'TaskFlow {versions.installed("taskflow")} is installed, '
+                f'with which {self.broken.fails}.', self.broken.command)
 
     def _sqlite(self, chain):
         missing = self._missing(len(chain) - 1)
@@ -231,6 +243,7 @@ class _Look:
         yield self._report(
             'behind', f'{self.base.shown} is at {chain[at].id}, '
             f'{len(pending)} behind. Pending: {steps}.', self.command)
+        yield from self._taskflow()
         yield from self._privileges(at + 1)
 
     def _incomplete(self, revision, missing):
@@ -336,6 +349,16 @@ class _Look:
                 f'ALTER TABLE {t} OWNER TO {user};' for t in others),
                 account)
         return [], None, account
+
+
+def _broken(kind):
+    """Return what keeps the installed TaskFlow from migrating, or None."""
+    taskflow = versions.installed('taskflow')
+    sqlalchemy = versions.installed('SQLAlchemy')
+    found = broken.lookup('taskflow', taskflow, f'migration-{kind}')
+    if not found and sqlalchemy and not versions.older(sqlalchemy, '2.0'):
+        found = broken.lookup('taskflow', taskflow, 'migration-sqlalchemy-2')
+    return found
 
 
 def _matches(pattern, name):

@@ -44,6 +44,18 @@ def field(distribution: metadata.Distribution, name: str) -> str | None:
     return found[1] if found else None
 
 
+def older(version: str, than: str) -> bool:
+    """Return whether a release comes before another one.
+
+    Three numbers count; what a release candidate adds does not.
+    """
+    def numbers(text):
+        found = [int(n) for n in re.findall(r'\d+', text)[:3]]
+        return found + [0] * (3 - len(found))
+
+    return numbers(version) < numbers(than)
+
+
 def octavia_release(text: str) -> tuple[int, int] | None:
     """Return (major, minor) of a release of Octavia, None if it is none.
 

@@ -150,6 +150,73 @@ def test_behind(place):
     assert place.probe() == []
 
 
+@pytest.fixture
+def broken_taskflow(older_client):
+    """A function: TaskFlow looks like a release that cannot migrate."""
+    def pretend(version='6.0.0'):
+        older_client(version, 'taskflow')
+
+    return pretend
+
+
+def sound(spot, remedy):
+    """Do what a remedy says, with pip already done: this TaskFlow is sound.
+    """
+    pip, _, command = remedy.partition(' && ')
+    assert pip == (f"{shlex.quote(sys.executable)} -m pip install "
+                   f"'taskflow~=6.0.1'")
+    run_remedy(spot, command)
+
+
+def test_taskflow_that_cannot_migrate(mysql_place, broken_taskflow):
+    """tests/functional/test_broken.py does so with the real release."""
+    broken_taskflow()
+    found = mysql_place.probe()
+    assert probing.ids(found) == ['migration.uninitialised',
+                                  'migration.taskflow-broken']
+    assert 'TaskFlow 6.0.0' in found[1].message
+    assert found[0].remedy.startswith(f'{found[1].remedy} && ')
+    migrate(mysql_place.url, IDS[9])
+    found = mysql_place.probe()
+    assert probing.ids(found) == ['migration.behind',
+                                  'migration.taskflow-broken']
+    sound(mysql_place, found[0].remedy)
+    # Nothing is pending, so there is nothing that it cannot do.
+    assert mysql_place.probe() == []
+
+
+def test_no_remedy_has_a_command_that_fails(mysql_place, broken_taskflow):
+    broken_taskflow()
+    migrate(mysql_place.url, IDS[9])
+    mysql_place.sql(f"UPDATE alembic_version SET version_num = '{HEAD}'")
+    found = probing.only(mysql_place.probe(), 'migration.incomplete')
+    sql, _, command = found.remedy.rpartition(' then run ')
+    for statement in sql.split(';'):
+        if statement.strip():
+            mysql_place.sql(statement)
+    sound(mysql_place, command)
+    assert mysql_place.probe() == []
+
+
+def test_the_same_taskflow_on_postgresql(postgres, write_config,
+                                         broken_taskflow):
+    spot = PostgreSQL(postgres, write_config)
+    broken_taskflow()
+    probing.only(spot.probe(), 'migration.uninitialised')
+
+
+def test_old_taskflow_with_sqlalchemy_2(place, broken_taskflow,
+                                        older_client):
+    older_client('2.0.54', 'SQLAlchemy')
+    broken_taskflow('5.6.1')
+    found = place.probe()
+    assert probing.ids(found) == ['migration.uninitialised',
+                                  'migration.taskflow-broken']
+    assert shlex.split(found[1].remedy)[-1] == 'taskflow~=5.7.0'
+    older_client('1.4.54', 'SQLAlchemy')
+    probing.only(place.probe(), 'migration.uninitialised')
+
+
 def test_head(place):
     migrate(place.url, 'head')
     assert place.probe() == []

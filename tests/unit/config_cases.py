@@ -211,7 +211,16 @@ PRESENT = [
           '%(redis_password)s', '{{ redis_password }}', '{password}',
           '[password]', '$(REDIS_PASSWORD)', '$REDIS_PASSWORD',
           '<no value>', '%REDIS_PASSWORD%')),
-    Case('placeholder', SENTINEL.replace('mymaster', 'None§')),
+    *(Case('placeholder', f'jobboard_redis_sentinel = {word}§\n')
+      for word in ('None', 'none', 'NONE', 'null', 'Null', 'nil', 'false',
+                   'no', 'off', 'disabled', 'unset', '~', '-', 'N/A', '"\'\'"',
+                   'undefined')),
+    *(Case('placeholder', ETCD + f'jobboard_etcd_api_path = {word}§\n')
+      for word in ('None', 'none', 'null')),
+    Case('placeholder', 'jobboard_backend_namespace = <namespace>§\n'),
+    Case('placeholder', 'jobboard_backend_namespace = {{ ns }}§\n'),
+    Case('placeholder', 'jobboard_backend_username = CHANGEME§\n'),
+    Case('placeholder', 'jobboard_backend_hosts = your-redis-host§\n'),
     Case('placeholder', SENTINEL.replace('mymaster', '<master name>§')),
 
     Case('env-override', 'engine = serial§\n',
@@ -232,6 +241,30 @@ PRESENT = [
           'mysql+pymysql://o:pw@db:3306x/p', 'mysql+pymysql://o:pw@db:0/p',
           'mysql+pymysql://o:pw@db:66666/p',
           'mysql+pymysql://o:pw@my db/p',
+          'mysql+pymysql://o:pw@db/p&charset=utf8',
+          'mysql+pymysql://o:pw@db/p;charset=utf8',
+          'mysql+pymysql://o:pw@db/p charset=utf8',
+          'mysql+pymysql://o:pw@db/p=utf8', 'mysql+pymysql://o:pw@db/p,q',
+          'mysql+pymysql://o:pw@db/p%3Fcharset=utf8',
+          'mysql+pymysql://o:pw@db//p', 'mysql+pymysql://o:pw@db/p/',
+          'postgresql://o:pw@db/p/q',
+          'mysql+pymysql://o:pw@db/p?charset=utf8?read_timeout=9',
+          'mysql+pymysql://o:pw@db/p?charset=utf8;read_timeout=9',
+          'mysql+pymysql://o:pw@db/p?charset=utf8&amp;read_timeout=9',
+          'mysql+pymysql://o:pw@db/p??charset=utf8',
+          'mysql+pymysql://o:pw@db/p?charset=utf8&charset=utf8mb4',
+          'mysql+pymysql://o:pw@db/p?charset=utf-8',
+          'mysql+pymysql://o:pw@db/p?charset=nonsense',
+          'mysql+pymysql://o:pw@db/p?port=3306',
+          'mysql+pymysql://o:pw@db/p?use_unicode=maybe',
+          'mysql+mysqldb://o:pw@db/p?local_infile=2',
+          'mysql+pymysql://o:pw@db1:3306,db2:3306/p',
+          'mysql+pymysql://o:pw@db1:3306, db2:3306/p',
+          'mysql+pymysql://o:pw@[fd00::1]:3306,[fd00::2]:3306/p',
+          'postgresql://o:pw@db1:5432,db2:5432/p',
+          'mysql+pymysql://o:pw@fd00::1/p', 'mysql+pymysql://fd00::1:3306/p',
+          'postgresql://o:pw@2001:db8:0:0:0:0:0:1:15432/p',
+          'mysql+pymysql://o:pw@[fd00::1/p', 'mysql+pymysql://o:pw@fd00::1]/p',
           'mysql+pymysql://o:pw@db/p?chraset=utf8',
           'mysql+pymysql://o:pw@db/p?ssl=true',
           'mysql+pymysql://o:pw@db/p?sslmode=require',
@@ -397,6 +430,14 @@ PRESENT = [
          'use_ssl:True,ca_cert:§\n'),
     Case('tls-unverified', 'persistence_connection = '
          'mysql+pymysql://o:pw@db/p?ssl_check_hostname=false§\n'),
+    *(Case('tls-unverified', 'persistence_connection = '
+           f'mysql+pymysql://o:pw@db/p?{query}§\n')
+      for query in (
+          'ssl_verify_cert=false', 'ssl_verify_cert=x',
+          'ssl_ca=/nonexistent/ca.pem&ssl_verify_cert=true',
+          'ssl_ca=/nonexistent/ca.pem&ssl_verify_cert=false',
+          'ssl_ca=/nonexistent/ca.pem&ssl_disabled=false',
+          'ssl_disabled=no', 'ssl_key=/nonexistent&ssl_verify_identity=1')),
     Case('tls-unverified', 'persistence_connection = '
          'postgresql://o:pw@db/p?sslmode=require§\n'),
 
@@ -407,6 +448,22 @@ PRESENT = [
     Case('ignored-option',
          'jobboard_zookeeper_ssl_options = use_ssl:False§\n'),
     Case('ignored-option', 'jobboard_redis_sentinel_password = pw§\n'),
+    # Whatever stands in it.
+    *(Case('ignored-option', ETCD + f'{line}§\n')
+      for line in (
+          'jobboard_backend_password = CHANGEME',
+          'jobboard_backend_password = "half',
+          'jobboard_backend_username = octavia # old',
+          'jobboard_redis_sentinel = None',
+          'jobboard_redis_backend_ssl_options = ssl:maybe',
+          'jobboard_redis_backend_ssl_options = ssl:True,ca:/nonexistent',
+          'jobboard_zookeeper_ssl_options = use_ssl:1,certfile:/nowhere')),
+    Case('ignored-option', ETCD + 'jobboard_redis_sentinel =§\n'),
+    Case('ignored-option', 'jobboard_etcd_api_path = v3§\n'),
+    Case('ignored-option', '[DEFAULT]\njobboard_etcd_timeout = 5§\n'
+         '[task_flow]\njobboard_enabled = true\n'
+         'jobboard_backend_hosts = redis.example.org\n'
+         'persistence_connection = mysql+pymysql://o:pw@db/p\n'),
 
     Case('expiration-short', 'jobboard_expiration_time = 5§\n'),
     Case('expiration-short', ETCD + 'jobboard_expiration_time = 29§\n'),
@@ -518,7 +575,19 @@ ABSENT = [
     Case('placeholder', 'jobboard_backend_hosts = controller\n'),
     Case('placeholder', 'jobboard_backend_hosts = REDIS01\n'),
     Case('placeholder', 'jobboard_backend_hosts = redis.example.com\n'),
-    Case('placeholder', 'jobboard_backend_namespace = OCTAVIA_JOBBOARD\n'),
+    *(Case('placeholder', f'jobboard_backend_namespace = {word}\n')
+      for word in (
+          'OCTAVIA_JOBBOARD', 'x' * 300, 'X' * 300, 'a' * 300, 'xxx', 'todo',
+          'PROD_HOST', 'SITE_KEY', '{octavia}', '__octavia__', '[octavia]',
+          'yourtown', 'over_here', 'replaced', '10.0.0.x')),
+    Case('placeholder', SENTINEL.replace('mymaster', 'TODO')),
+    Case('placeholder', SENTINEL.replace('mymaster', 'MASTER_HOST')),
+    Case('placeholder', 'jobboard_backend_username = REDIS_USER\n'),
+    Case('placeholder', 'persistence_connection = mysql+pymysql://'
+         'OCTAVIA_USER:pw@db/OCTAVIA_NAME\n'),
+    Case('placeholder', 'jobboard_backend_hosts = yourtown-redis1\n'),
+    *(Case('placeholder', f'jobboard_backend_password = {word}\n')
+      for word in ('x' * 300, '<f9K2!x>', '[aZ3-_9]', '__k3q__', '{q8}7}')),
     Case('placeholder', OFF + 'jobboard_backend_password = CHANGEME\n'),
     Case('placeholder', OFF + 'persistence_connection = '
          'mysql+pymysql://octavia:OCTAVIA_DBPASS@controller/octavia\n'),
@@ -535,6 +604,10 @@ ABSENT = [
           'mysql+pymysql://o:pw@/p?unix_socket=/run/mysqld/mysqld.sock',
           'mysql+pymysql://o:pw@db/octavia-persistence',
           'mysql+pymysql://o:pw@db/p?charset=utf8mb4&read_timeout=60',
+          'mysql+pymysql://o:pw@db/p?charset=GBK',
+          'mysql+pymysql://o:pw@db/p?init_command=SET%20a=1;SET%20b=2',
+          'postgresql://o:pw@db/p?options=-c%20lock_timeout=9',
+          'mysql+mysqldb://o:pw@db/p?charset=anything',
           'mysql+pymysql://o:pw@db/p?plugin=dbcounter',
           'mysql+mysqldb://o:pw@db/p?ssl_mode=REQUIRED',
           'mysql+mysqlconnector://o:pw@db/p?whatever=1',
@@ -620,6 +693,11 @@ ABSENT = [
          'ssl:False,ssl_cert_reqs:none\n'),
     Case('tls-unverified', ZOOKEEPER + 'jobboard_zookeeper_ssl_options = '
          'use_ssl:True,verify_certs:True\n'),
+    Case('tls-unverified', 'persistence_connection = '
+         'mysql+pymysql://o:pw@db/p?ssl_disabled=true\n'),
+    # The trust store of the system has its authority.
+    Case('tls-unverified', 'persistence_connection = '
+         'mysql+pymysql://o:pw@db/p?ssl_verify_cert=true\n'),
     Case('ignored-option', 'jobboard_backend_password = pw\n'
          'jobboard_redis_backend_db = 2\n'),
     Case('ignored-option', OFF + 'jobboard_etcd_timeout = 5\n'),

@@ -23,6 +23,7 @@ import pytest
 import sqlalchemy
 
 from octavia_v2_checks.checks.config import dburl
+from octavia_v2_checks.checks.config import meant
 
 PIECES = st.sampled_from([
     '://', ':', '@', '/', '?', '&', '=', '#', '%', '%40', '%2F', '+', '[',
@@ -64,7 +65,7 @@ def test_parameters_of_pymysql():
     # Objects, and what raises whatever its value is.
     assert takes - known == {
         'auth_plugin_map', 'compress', 'conv', 'cursorclass',
-        'defer_connect', 'named_pipe', 'ssl'}
+        'defer_connect', 'named_pipe', 'port', 'ssl'}
 
 
 @pytest.mark.parametrize('driver', ['psycopg2', 'psycopg'])
@@ -83,3 +84,55 @@ def test_parameters_of_libpq(driver):
         'sslkeylogfile', 'sslnegotiation'}
     with pytest.raises(psycopg2.ProgrammingError):
         psycopg2.extensions.make_dsn(charset='utf8')
+
+
+MYSQL = 'mysql+pymysql://USER:PASSWORD@'
+
+
+@pytest.mark.parametrize('tail, right', [
+    ('db/p&charset=utf8', 'db/p?charset=utf8'),
+    ('db/p;charset=utf8', 'db/p?charset=utf8'),
+    ('db:3306/p charset=utf8', 'db:3306/p?charset=utf8'),
+    ('db/p%3Fcharset=utf8', 'db/p?charset=utf8'),
+    ('db/p=utf8', 'db/p'), ('db//p', 'db/p'), ('db/p/', 'db/p'),
+    ('db/p/?charset=utf8', 'db/p?charset=utf8'), ('db/"p"', 'db/DATABASE'),
+    ('db/p??charset=utf8', 'db/p?charset=utf8'),
+    ('db/p?charset=utf8?ssl_ca=/etc/a.pem',
+     'db/p?charset=utf8&ssl_ca=/etc/a.pem'),
+    ('db/p?charset=utf8&amp;read_timeout=9',
+     'db/p?charset=utf8&read_timeout=9'),
+    ('db/p&passwd=s3same&user=root', 'db/p?passwd=PASSWORD&user=USER'),
+    ('db/p&init_command=SET x=s3same', 'db/p?init_command=VALUE'),
+    ('db/p&nonsense=s3same', 'db/p')])
+def test_the_url_that_was_meant(tail, right):
+    url = dburl.parse(f'mysql+pymysql://octavia:s3same@{tail}')
+    assert meant.odd_character(url) or meant.joined_wrongly(url)
+    assert meant.rebuilt(url) == MYSQL + right
+
+
+@pytest.mark.parametrize('tail, right', [
+    ('fd00::1/p', '[fd00::1]'), ('fd00::1:3306/p', '[fd00::1]:3306'),
+    ('::1/p', '[::1]'), ('[::1/p', '[::1]'), ('::1]:3306/p', '[::1]:3306'),
+    ('fd00::3306/p', '[fd00::3306]'), ('fe80::1%eth0/p', '[fe80::1%eth0]'),
+    ('fd00:0:0:0:0:0:0:1:9999/p', '[fd00:0:0:0:0:0:0:1]:9999')])
+def test_the_address_that_was_meant(tail, right):
+    assert meant.address(dburl.parse(f'mysql+pymysql://a:b@{tail}')) == right
+
+
+@pytest.mark.parametrize('tail', [
+    'db/p', 'db:3306/p', '[::1]/p', '[::1]:3306/p', 'db:x/p', '10.0.0.1/p'])
+def test_no_other_address_was_meant(tail):
+    assert meant.address(dburl.parse(f'mysql+pymysql://a:b@{tail}')) is None
+
+
+def test_character_sets_that_are_not_asked_about():
+    from pymysql import charset
+    assert all(charset.charset_by_name(name) for name in dburl.CHARSETS)
+
+
+@pytest.mark.parametrize('word', sorted(dburl.TRUE | dburl.FALSE))
+def test_switches_of_sqlalchemy(word):
+    url = sqlalchemy.engine.make_url(
+        f'mysql+pymysql://a@b/c?use_unicode={word}')
+    _, arguments = url.get_dialect()().create_connect_args(url)
+    assert arguments['use_unicode'] is (word in dburl.TRUE)

@@ -22,6 +22,7 @@ import pytest
 from octavia_v2_checks import catalogue
 from octavia_v2_checks import settings
 from octavia_v2_checks.checks import config
+from octavia_v2_checks.upstream import versions
 from tests.unit import config_cases
 
 
@@ -123,3 +124,19 @@ def test_what_is_no_release_is_a_usage_error(tmp_path, release):
     loaded = settings.load([('file', str(path))])
     with pytest.raises(settings.UsageError, match='no release'):
         list(config.check(loaded, target_release=release))
+
+
+@pytest.mark.parametrize('word', ['None', 'null', 'off', '""'])
+def test_the_remedy_for_a_sentinel_that_is_none(tmp_path, word):
+    [found] = check(tmp_path, f'jobboard_redis_sentinel = {word}\n')
+    assert found.remedy.startswith('Delete the line')
+    assert check(tmp_path, '') == []
+
+
+@pytest.mark.parametrize('release', ['1.2.3', '1.2.4'])
+def test_what_identity_alone_verifies(tmp_path, monkeypatch, release):
+    monkeypatch.setattr(versions, 'installed', lambda name: release)
+    found = check(tmp_path, 'persistence_connection = mysql+pymysql://o:pw@'
+                            'db/p?ssl_verify_identity=true\n')
+    assert [f.id for f in found] == (
+        ['config.tls-unverified'] if release == '1.2.3' else [])

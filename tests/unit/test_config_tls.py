@@ -16,6 +16,7 @@ import datetime
 import re
 import ssl
 import subprocess
+import sys
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -78,7 +79,6 @@ def test_good_files_are_not_mentioned(files):
     certificate, key = files.certificate('a')
     assert said(certificate, certificate, key) == []
     assert said(None, certificate, key) == []
-    assert said(str(files.dir), None, None) == []
     with open(certificate, 'rb') as first, open(key, 'rb') as second:
         both = files.write('both', second.read() + first.read())
     assert said(None, both, None) == []
@@ -95,6 +95,81 @@ def test_unreadable(files):
     assert said(path, None, None) == [f'{path}: Not a directory']
 
 
+def test_directory(files):
+    path = str(files.dir)
+    what = [f'{path} is no regular file of a sensible size']
+    assert said(path, None, None) == what
+    assert list(pem.problems(path, None, None, directory=True)) == []
+    assert [w for w, _ in pem.problems(
+        path, path, None, directory=True)] == what
+
+
+@pytest.mark.parametrize('path', ['/dev/zero', '/dev/null'])
+def test_device(path):
+    assert said(path, None, None) == [
+        f'{path} is no regular file of a sensible size']
+
+
+def test_endless_file(files):
+    path = files.write('ca.pem', b'')
+    with open(path, 'wb') as stream:
+        stream.truncate(2 ** 40)
+    assert said(path, None, None) == [
+        f'{path} is no regular file of a sensible size']
+
+
+@pytest.fixture(params=['', 'X509 ', 'TRUSTED '])
+def labelled(request, files):
+    """Certificate and key, the certificate under each label that it can have.
+    """
+    certificate, key = files.certificate('a')
+    if request.param == 'TRUSTED ':
+        # It has more in it than a certificate.
+        trusted = str(files.dir / 'trusted.pem')
+        subprocess.run(['openssl', 'x509', '-in', certificate, '-trustout',
+                        '-out', trusted], check=True, timeout=60)
+        return trusted, key
+    with open(certificate, 'rb') as stream:
+        content = stream.read()
+    return files.write('labelled.pem', content.replace(
+        b' CERTIFICATE', b' ' + request.param.encode() + b'CERTIFICATE')), key
+
+
+def test_labels(labelled):
+    certificate, key = labelled
+    assert said(certificate, certificate, key) == []
+
+
+def test_expired_under_another_label(files):
+    old, _ = files.certificate('old', -10, -2)
+    with open(old, 'rb') as stream:
+        content = stream.read()
+    path = files.write('x509.pem', content.replace(b' CERTIFICATE',
+                                                   b' X509 CERTIFICATE'))
+    [text] = said(path, None, None)
+    assert 'expired' in text
+
+
+def test_dates_are_left_alone_without_cryptography(files, monkeypatch):
+    old, old_key = files.certificate('old', -10, -2)
+    monkeypatch.setitem(sys.modules, 'cryptography', None)
+    assert said(old, old, old_key) == []
+    _, other = files.certificate('b')
+    assert said(old, old, other) == [f'{other} is not the key of {old}']
+
+
+def test_cryptography_is_not_imported_without_a_certificate(tmp_path):
+    path = tmp_path / 'octavia.conf'
+    path.write_text(config_cases.text('engine = serial\n'))
+    code = ('import sys; from octavia_v2_checks import settings; '
+            'from octavia_v2_checks.checks import config; '
+            'list(config.check(settings.load([("file", sys.argv[1])]))); '
+            'sys.exit(any(m in sys.modules for m in ("cryptography", '
+            '"ssl", "pymysql", "sqlalchemy")))')
+    assert subprocess.run([sys.executable, '-c', code, str(path)]
+                          ).returncode == 0
+
+
 def test_not_pem(files):
     path = files.write('ca.der', b'\x30\x82\x01\x00')
     assert said(path, None, None) == [
@@ -102,16 +177,46 @@ def test_not_pem(files):
     certificate, key = files.certificate('a')
     assert said(None, path, key) == [
         f'{path} has no certificate in PEM format']
-    assert said(None, key, certificate) == [
-        f'{key} has no certificate in PEM format']
     assert said(None, certificate, path) == [
         f'{path} has no key in PEM format']
     assert said(None, certificate, None) == [
         f'{certificate} has no key in PEM format']
-    broken = files.write('x', b'-----BEGIN CERTIFICATE-----\nMAA=\n'
-                              b'-----END CERTIFICATE-----\n')
-    assert said(broken, None, None) == [
-        f'{broken} has no certificate in PEM format']
+    [(what, remedy)] = pem.problems(None, key, certificate)
+    assert what == f'{key} has no certificate in PEM format'
+    assert 'openssl' not in remedy
+
+
+DAMAGED = (b'-----BEGIN CERTIFICATE-----\nMAA=\n'
+           b'-----END CERTIFICATE-----\n')
+
+
+def test_damaged(files):
+    """One damaged certificate keeps OpenSSL from loading the whole file."""
+    certificate, key = files.certificate('a')
+    with open(certificate, 'rb') as stream:
+        content = stream.read()
+    for number, broken in enumerate((DAMAGED, content + DAMAGED,
+                                     content[:-40], content + content[:99])):
+        path = files.write(f'broken-{number}', broken)
+        what = [f'{path} has a certificate that is damaged']
+        assert said(path, None, None) == what
+        assert said(None, path, key) == what
+        with pytest.raises(ssl.SSLError):
+            ssl.create_default_context(cafile=path)
+
+
+def test_revocation_list_is_no_certificate(files):
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = datetime.datetime.now(datetime.timezone.utc)
+    made = (x509.CertificateRevocationListBuilder()
+            .issuer_name(x509.Name([x509.NameAttribute(
+                x509.NameOID.COMMON_NAME, 'a')]))
+            .last_update(now).next_update(now + _DAY)
+            .sign(key, hashes.SHA256()))
+    path = files.write('crl.pem', made.public_bytes(
+        serialization.Encoding.PEM))
+    assert said(path, None, None) == [
+        f'{path} has no certificate in PEM format']
 
 
 def test_expired_and_not_yet_valid(files):
@@ -215,6 +320,60 @@ def test_zookeeper_key_password(files):
     assert 's1msim' not in found.message
     [found] = check('')
     assert found.id == 'config.tls-file'
+
+
+def etcd(files, options):
+    path = files.write('octavia.conf', config_cases.text(
+        f'{config_cases.ETCD}jobboard_etcd_ssl_options = use_ssl:True,'
+        f'{options}').encode())
+    return list(config.check(settings.load([('file', path)]),
+                             target_release='19.0'))
+
+
+def session(ca_cert=None, cert_cert=None, cert_key=None):
+    """What etcd3gw makes of the options, and requests of that."""
+    import etcd3gw
+    client = etcd3gw.client(host='127.0.0.1', port=1, protocol='https',
+                            api_path='/v3/', ca_cert=ca_cert,
+                            cert_cert=cert_cert, cert_key=cert_key)
+    pool = client.session.get_adapter('https://x').poolmanager
+    connection = pool.connection_from_url('https://127.0.0.1:1')
+    client.session.get_adapter('https://x').cert_verify(
+        connection, 'https://127.0.0.1:1', client.session.verify,
+        client.session.cert)
+    return connection._new_conn()
+
+
+def loads(made):
+    """Return whether the client's TLS files can be loaded."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        if made.ca_certs or made.ca_cert_dir:
+            context.load_verify_locations(made.ca_certs, made.ca_cert_dir)
+        if made.cert_file:
+            context.load_cert_chain(made.cert_file, made.key_file)
+    except OSError:
+        return False
+    return True
+
+
+def test_empty_entries_for_etcd(files):
+    """Judged as requests, which is the client of etcd, takes them."""
+    certificate, key = files.certificate('a')
+    assert etcd(files, f'ca_cert:{certificate},cert_cert:,cert_key:') == []
+    made = session(certificate, '', '')
+    assert loads(made) and made.cert_reqs == 'CERT_REQUIRED'
+    [found] = etcd(files, 'ca_cert:,cert_cert:,cert_key:')
+    assert found.id == 'config.tls-unverified'
+    made = session('', '', '')
+    assert loads(made) and made.cert_reqs == 'CERT_NONE'
+    with open(certificate, 'rb') as first, open(key, 'rb') as second:
+        both = files.write('both', second.read() + first.read())
+    [found] = etcd(files, f'ca_cert:{certificate},cert_cert:{both},cert_key:')
+    assert found.id == 'config.dict-value' and 'cert_key' in found.message
+    assert not loads(session(certificate, both, ''))
+    assert etcd(files, f'ca_cert:{files.dir}') == []
+    assert loads(session(str(files.dir)))
 
 
 def run(remedy, *more):

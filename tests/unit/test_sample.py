@@ -206,16 +206,16 @@ def test_the_last_assignment_counts():
     ('none', 'jobboard_enabled=true', 'contradicts --backend none'),
     ('etcd', 'jobboard_backend_driver=redis_taskflow_driver',
      'contradicts --backend etcd'),
-    ('etcd', 'jobboard_backend_password=x', 'cannot log in'),
+    ('etcd', 'jobboard_backend_password=x', 'cannot authenticate'),
     ('zookeeper', 'jobboard_redis_sentinel=x', 'no effect'),
     ('zookeeper', 'jobboard_backend_hosts=::1', 'Write [::1]'),
     ('redis', 'persistence_connection=', 'persistence_connection'),
     ('redis', 'persistence_connection=sqlite:////var/x', 'SQLite'),
-    ('redis', 'jobboard_expiration_time=5', 'held up'),
+    ('redis', 'jobboard_expiration_time=5', 'delayed'),
     ('redis', 'jobboard_redis_backend_ssl_options=ssl:maybe', 'ssl'),
     ('redis', 'max_workers=1\n[database]', 'cannot be printed'),
     ('redis', 'jobboard_backend_username=a\udcffb', 'cannot be printed'),
-    ('redis', 'disable_revert=true', 'not undone'),
+    ('redis', 'disable_revert=true', 'not reverted'),
 ])
 def test_refused(backend, assignment, said):
     with pytest.raises(settings.UsageError) as caught:

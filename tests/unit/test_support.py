@@ -14,12 +14,14 @@
 
 import configparser
 import csv
+from importlib import metadata
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
 
+from packaging import requirements
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -129,3 +131,16 @@ def test_tool_without_a_record(clone):
     assert done.returncode == 1
     assert done.stderr.endswith('is not there; run: tox -e octavia15\n')
     assert text is None
+
+
+def test_the_extras_bring_what_mysql_8_logs_in_with():
+    """cryptography, without which caching_sha2_password needs TLS."""
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / 'setup.cfg')
+    for extra in ('mysql', 'all'):
+        [needed] = [r for r in map(
+            requirements.Requirement, setup['extras'][extra].split())
+            if r.name == 'PyMySQL']
+        assert needed.extras == {'rsa'}
+    assert any('cryptography' in r and 'rsa' in r
+               for r in metadata.requires('PyMySQL'))

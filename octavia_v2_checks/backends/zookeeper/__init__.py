@@ -36,12 +36,9 @@ from octavia_v2_checks.backends import net
 from octavia_v2_checks.backends.zookeeper import board as board_zookeeper
 from octavia_v2_checks.backends.zookeeper import members as members_
 from octavia_v2_checks.backends.zookeeper import words
+from octavia_v2_checks.upstream import broken
 from octavia_v2_checks.upstream import clients_zookeeper
 from octavia_v2_checks.upstream import versions
-
-#: Releases of kazoo that hand the port to ssl as the host name when TaskFlow
-#: asks for the version.
-BROKEN_WITH_TLS = ('2.11.0',)
 
 _HOSTS = 'jobboard_backend_hosts'
 _NAMESPACE = 'jobboard_backend_namespace'
@@ -80,9 +77,6 @@ class ZooKeeper:
 
     def probe(self) -> Iterator[net.Fault | str]:
         """Yield what is wrong, and as text what was found to be right."""
-        broken = self._broken()
-        if broken:
-            yield broken
         members = self.members()
         serving = [m for m in members if m.serves]
         if not serving:
@@ -103,7 +97,7 @@ class ZooKeeper:
         if fault and fault.slug != 'client-missing':
             yield fault
         if session:
-            yield from self._session_faults(session, serving, bool(broken))
+            yield from self._session_faults(session, serving, self._broken())
 
     def members(self) -> list[members_.Member]:
         """Ask every member, side by side, once in a run.
@@ -158,18 +152,10 @@ class ZooKeeper:
                 f'{_NAMESPACE} makes a path that kazoo refuses',
                 option=f'task_flow.{_NAMESPACE}') from None
 
-    def _broken(self) -> net.Fault | None:
-        """Return the fault of a client that is known not to work."""
-        version = versions.installed('kazoo')
-        if version not in BROKEN_WITH_TLS or not self._arguments()['use_ssl']:
-            return None
-        return net.Fault(
-            'client-broken',
-            f'kazoo {version} is installed, and use_ssl is on in '
-            f'{members_.TLS}. This release fails with AttributeError as soon '
-            f'as TaskFlow asks a ZooKeeper for its version over TLS.',
-            f"{shlex.quote(sys.executable)} -m pip install "
-            f"'kazoo!={version}'", option=members_.TLS)
+    def _broken(self) -> bool:
+        """Whether the client is known not to work; checks/jobboard says so."""
+        return bool(self._arguments()['use_ssl'] and broken.lookup(
+            'kazoo', versions.installed('kazoo'), 'tls'))
 
     def _ask_members(self):
         arguments = self._arguments()

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""TLS to the persistence database, as far as its URL asks for it."""
+"""TLS to the persistence database, as far as its URL says."""
 
 from collections.abc import Iterator
 
@@ -20,6 +20,8 @@ from octavia_v2_checks.checks.config.view import named
 from octavia_v2_checks.checks.config.view import View
 from octavia_v2_checks.findings import Finding
 from octavia_v2_checks.findings import finding
+from octavia_v2_checks.upstream import broken
+from octavia_v2_checks.upstream import versions
 
 #: Parameters with the files of CA, certificate and key, and the key's
 #: password.
@@ -33,6 +35,12 @@ _MODES = ('disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full')
 _FALSE = frozenset({'0', 'f', 'false', 'off', 'n', 'no', 'none'})
 
 
+#: Where one of these is in the URL, PyMySQL makes its TLS settings anew from
+#: what SQLAlchemy hands on as it is, and that is none of the others.
+_ANEW = ('ssl_verify_cert', 'ssl_verify_identity')
+_DROPPED = ('ssl_ca', 'ssl_capath', 'ssl_cert', 'ssl_key', 'ssl_cipher')
+
+
 def transport(view: View) -> Iterator[Finding]:
     """Yield TLS files and modes of the URL that do not do what they say."""
     value = view.usable('persistence_connection')
@@ -42,8 +50,12 @@ def transport(view: View) -> Iterator[Finding]:
     ca, certificate, key, password = map(url.query.get, _FILES[url.dialect])
     if url.dialect == 'postgresql' and ca == 'system':
         ca = None  # libpq's word for the trust store of the system
-    found = [*_mode(url), *_unverified(url, ca, certificate)]
-    if url.query.get('sslmode') != 'disable':
+    found = [*_mode(url)]
+    if url.driver == 'pymysql':
+        password = None  # SQLAlchemy and PyMySQL lose it between them
+    dropped = [*_dropped(url)]
+    found += dropped or _unverified(url, ca, certificate)
+    if not dropped and url.query.get('sslmode') != 'disable':
         found += [('tls-file', *problem) for problem in pem.problems(
             ca, certificate, key, password)]
     for slug, what, remedy in found:
@@ -51,12 +63,47 @@ def transport(view: View) -> Iterator[Finding]:
                       **value.where)
 
 
+def _dropped(url):
+    """Yield parameters of PyMySQL that turn others, or TLS itself, off."""
+    if url.driver != 'pymysql':
+        return
+    lost = [k for k in _DROPPED if k in url.query]
+    disabled = url.query.get('ssl_disabled', '').lower()
+    if disabled and (lost or disabled in _FALSE):
+        yield ('tls-unverified',
+               'ssl_disabled turns TLS off, whatever its value is',
+               'Delete ssl_disabled from the URL.')
+        return
+    anew = [k for k in _ANEW if url.query.get(k)]
+    if not anew or not (lost or _accepts_any(url)):
+        return
+    instead = ('ssl_ca alone verifies the certificate and the host name'
+               if 'ssl_ca' in url.query else
+               'add ssl_ca=/path/to/the/ca.pem, which alone verifies the '
+               'certificate and the host name')
+    yield ('tls-unverified',
+           f'because of {anew[0]}, PyMySQL '
+           + (f'drops {", ".join(lost)} and ' if lost else '')
+           + ('accepts any server' if _accepts_any(url) else
+              'verifies the certificate against the trust store of the '
+              'system, and the host name not at all'),
+           f'Delete {" and ".join(anew)} from the URL: {instead}.')
+
+
+def _accepts_any(url):
+    verify = url.query.get('ssl_verify_cert', '').lower()
+    if url.query.get('ssl_verify_identity') and not broken.lookup(
+            'PyMySQL', versions.installed('PyMySQL'), 'tls-identity'):
+        return False
+    return verify not in ('required', 'optional', '1', 'true', 'yes')
+
+
 def _mode(url):
     mode = url.query.get('sslmode', 'prefer')
     if url.dialect == 'postgresql' and mode not in _MODES:
         yield ('persistence-url',
                f'its sslmode is none of {", ".join(_MODES)}',
-               'Write sslmode=verify-full.')
+               'Write sslmode=verify-full, and name the CA in sslrootcert.')
 
 
 def _unverified(url, ca, certificate):
@@ -68,13 +115,11 @@ def _unverified(url, ca, certificate):
                    'Write sslmode=verify-full and name the CA in '
                    'sslrootcert.')
         return
-    off = [k for k in ('ssl_verify_cert', 'ssl_check_hostname')
-           if url.query.get(k, '').lower() in _FALSE]
-    if off:
-        yield ('tls-unverified', f'{off[0]} is off, so that any server is '
-               f'accepted' if off[0] == 'ssl_verify_cert' else
-               f'{off[0]} is off, so that any server with a certificate of '
-               f'the CA is accepted', f'Delete {off[0]} from the URL.')
+    if url.query.get('ssl_check_hostname', '').lower() in _FALSE:
+        yield ('tls-unverified',
+               'ssl_check_hostname is off, so that any server with a '
+               'certificate of the CA is accepted',
+               'Delete ssl_check_hostname from the URL.')
     elif certificate and not (ca or url.query.get('ssl_capath')):
         yield ('tls-unverified',
                'a client certificate without ssl_ca goes to any server',

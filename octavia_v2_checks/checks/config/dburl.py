@@ -61,7 +61,7 @@ PARAMETERS = {
         'autocommit', 'bind_address', 'binary_prefix', 'charset',
         'client_flag', 'collation', 'connect_timeout', 'database', 'db',
         'host', 'init_command', 'local_infile', 'max_allowed_packet',
-        'passwd', 'password', 'port', 'program_name', 'read_default_file',
+        'passwd', 'password', 'program_name', 'read_default_file',
         'read_default_group', 'read_timeout', 'server_public_key',
         'sql_mode', 'ssl_disabled', 'ssl_key_password', 'ssl_verify_cert',
         'ssl_verify_identity', 'unix_socket', 'use_unicode', 'user',
@@ -81,6 +81,16 @@ PARAMETERS = {
 #: Parameters that are whole numbers above 0.
 NUMBERS = frozenset({'connect_timeout', 'read_timeout', 'write_timeout'})
 
+#: Parameters that SQLAlchemy makes a switch of, for MySQL.
+SWITCHES = frozenset({'local_infile', 'use_unicode', 'ssl_check_hostname'})
+
+TRUE = frozenset({'true', 'yes', 'on', 'y', 't', '1'})
+FALSE = frozenset({'false', 'no', 'off', 'n', 'f', '0'})
+
+#: Character sets that every release of PyMySQL knows; the driver itself is
+#: asked about the others only, because importing it takes a while.
+CHARSETS = frozenset({'utf8', 'utf8mb4', 'latin1', 'ascii', 'binary'})
+
 
 @dataclasses.dataclass(frozen=True)
 class URL:
@@ -89,6 +99,7 @@ class URL:
     :ivar tail: what follows user and password
     :ivar port: as written
     :ivar query: parameters with a value; the last one of a name counts
+    :ivar repeated: parameters that are given more than once
     """
 
     text: str
@@ -100,6 +111,12 @@ class URL:
     port: str | None
     database: str | None
     query: dict[str, str]
+    repeated: tuple[str, ...]
+
+    @property
+    def authority(self) -> str:
+        """Host and port as written."""
+        return re.split('[/?]', self.tail, maxsplit=1)[0]
 
     @property
     def dialect(self) -> str:
@@ -170,9 +187,12 @@ def parse(text: str) -> URL | None:
     place, rest = rest[:end], rest[end:]
     path, _, query = rest.partition('?')
     host, port = _host_port(place)
+    pairs = urlparse.parse_qsl(query)
+    names = [name for name, _ in pairs]
     return URL(text, tail, scheme, _decoded(username), _decoded(password),
                host or None, port or None, _decoded(path[1:]) or None,
-               dict(urlparse.parse_qsl(query)))
+               dict(pairs), tuple(n for n in dict.fromkeys(names)
+                                  if names.count(n) > 1))
 
 
 def _decoded(text):

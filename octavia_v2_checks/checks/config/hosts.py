@@ -62,7 +62,7 @@ def wrong_port(view: View) -> Iterator[Finding]:
         where = cause.where | {'option': value.option}
     usual = _USUAL[wanted]
     remedy = f'Write {_PORT} = {usual}, or the port that {wanted} listens on.'
-    why = f'{wanted} is asked there'
+    why = f'{wanted} is expected there'
     if wanted == 'Redis' and listens == 'Sentinel':
         remedy = ('Set jobboard_redis_sentinel to the name of the Redis '
                   'master, or write the port of Redis, usually 6379.')
@@ -71,7 +71,7 @@ def wrong_port(view: View) -> Iterator[Finding]:
     elif wanted == 'Sentinel' and listens == 'Redis':
         remedy = ('Write the port of the Sentinels, usually 26379, or delete '
                   'jobboard_redis_sentinel.')
-        why = 'jobboard_redis_sentinel is set, so Octavia asks for Sentinels'
+        why = 'jobboard_redis_sentinel is set, so Octavia expects Sentinels'
     default = ' (the default)' if value.source == 'default' else ''
     yield finding(
         'config.port-mismatch',

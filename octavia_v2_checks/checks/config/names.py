@@ -85,7 +85,14 @@ def strangers(view: View) -> Iterator[Finding]:
                 continue
             where = {'file': file.path, 'line': assignment.line}
             section = redact.section_name(section)
-            if key in _KNOWN[group]:
+            if group == opts.TASK_FLOW and view.foreign(key):
+                yield finding(
+                    'config.ignored-option',
+                    f'[{section}] {key} has no effect: it is read from '
+                    f'[{group}] only, and there by another driver than '
+                    f'{view.driver}.', 'Delete the line.',
+                    option=f'{group}.{key}', **where)
+            elif key in _KNOWN[group]:
                 yield finding(
                     'config.misplaced-option' if group == opts.TASK_FLOW
                     else 'config.unknown-option',
@@ -193,6 +200,8 @@ def too_new(view: View) -> Iterator[Finding]:
             'config.release',
             f'[{opts.TASK_FLOW}] {what} needs Octavia {since}; this is '
             f'about {release}.',
+            f'Choose another driver, or upgrade to Octavia {since}.'
+            if what != value.name else
             f'Delete the line until the upgrade to Octavia {since}, or '
             f'upgrade.', **value.where)
 

@@ -10,30 +10,33 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""TLS files: whether a client could load them, and until when they hold."""
+"""TLS files: can a client load them, and are they valid now?"""
 
 from collections.abc import Iterator
 import datetime
 import os
-import re
+import shlex
+import stat
+import warnings
 
-_BLOCK = re.compile(
-    '-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----', re.S)
-
-_SEQUENCE, _VERSION = 0x30, 0xa0
-_UTC_TIME, _GENERALIZED_TIME = 0x17, 0x18
+#: Bytes; the bundle of a system has less than one million.
+_LARGEST = 16 * 2 ** 20
 
 
 def problems(ca: str | None, certificate: str | None, key: str | None,
-             password: str | None = None) -> Iterator[tuple[str, str]]:
-    """Yield (what is wrong, what mends it) for the files of one client.
+             password: str | None = None, *, directory: bool = False
+             ) -> Iterator[tuple[str, str]]:
+    """Yield (what is wrong, what fixes it) for the files of one client.
 
-    :param ca: what the server is verified against; a directory is not looked
-        into
+    :param ca: what the server is verified against
     :param certificate: the client's own, with its chain
     :param key: its key, None if it is in the same file
     :param password: of the key
+    :param directory: whether the client takes a directory for ``ca`` too; it
+        is not looked into
     """
+    if directory and ca and os.path.isdir(ca):
+        ca = None
     broken = False
     for path in dict.fromkeys(p for p in (ca, certificate, key) if p):
         problem = _unreadable(path)
@@ -42,57 +45,116 @@ def problems(ca: str | None, certificate: str | None, key: str | None,
             yield problem
     if broken:
         return
-    if ca and not os.path.isdir(ca):
-        yield from _validity(ca, bundle=True)
+    if ca:
+        problem = _unloadable(ca) or _expired(ca, bundle=True)
+        if problem:
+            yield problem
     if certificate:
-        problem = next(_validity(certificate, bundle=False), None)
-        if not problem or 'no certificate' not in problem[0]:
-            problem = _pair(certificate, key, password) or problem
+        problem = (_unloadable(certificate)
+                   or _pair(certificate, key, password)
+                   or _expired(certificate, bundle=False))
         if problem:
             yield problem
 
 
 def _unreadable(path):
     try:
-        if os.path.isdir(path):
-            return None
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST:
+            return (f'{path} is no regular file of a sensible size',
+                    f'Name a PEM file instead of {path}.')
         with open(path, 'rb') as stream:
             stream.read(1)
     except OSError as exc:
         return (f'{path}: {os.strerror(exc.errno or 0)}',
-                f'Put the file in place, readable by the user octavia: ls -l '
-                f'{path}')
+                f'Put the file in place, readable by the user octavia: '
+                f'ls -l {shlex.quote(path)}')
     return None
 
 
-def _validity(path, bundle):
-    """Yield what keeps the certificates of a file from being valid now.
+def _unloadable(path):
+    """Return what keeps OpenSSL from loading certificates from a file."""
+    # Few configurations name a file of TLS, and OpenSSL is slow to load.
+    import ssl
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(path)
+    except ssl.SSLError as exc:
+        if exc.reason == 'NO_CERTIFICATE_OR_CRL_FOUND':
+            return _not_pem(path)
+        return (f'{path} has a certificate that is damaged',
+                f'Copy {path} anew from where the certificate was issued, '
+                f'whole and unchanged.')
+    if not context.cert_store_stats()['x509']:
+        return _not_pem(path)
+    return None
+
+
+def _not_pem(path):
+    import ssl
+    what = f'{path} has no certificate in PEM format'
+    with open(path, 'rb') as stream:
+        content = stream.read()
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(
+            cadata=content)
+    except (ssl.SSLError, ValueError):
+        return (what, f'Name a file that begins its certificate with '
+                f'-----BEGIN CERTIFICATE-----, instead of {path}.')
+    quoted = shlex.quote(path)
+    pem = shlex.quote(f'{path}.pem')
+    return what, (f'Convert it: openssl x509 -inform der -in {quoted} -out '
+                  f'{pem}, and name that file.')
+
+
+def _expired(path, bundle):
+    """Return what keeps the certificates of a file from being valid now.
 
     :param bundle: one valid certificate of all is enough; otherwise the
         first one counts
     """
-    # Few configurations name a file of TLS, and OpenSSL is slow to load.
-    import ssl
-    with open(path, 'rb') as stream:
-        text = stream.read().decode('ascii', 'replace')
-    try:
-        periods = [_period(ssl.PEM_cert_to_DER_cert(block))
-                   for block in _BLOCK.findall(text)]
-    except (ValueError, IndexError):
-        periods = []
-    if not periods:
-        yield (f'{path} has no certificate in PEM format',
-               f'Convert it: openssl x509 -inform der -in {path} -out '
-               f'{path}.pem, and name that file.')
-        return
+    periods = _periods(path)
     now = datetime.datetime.now(datetime.timezone.utc)
-    if any(begin <= now <= end
-           for begin, end in (periods if bundle else periods[:1])):
-        return
+    if not periods or any(begin <= now <= end for begin, end in (
+            periods if bundle else periods[:1])):
+        return None
     begin, end = periods[0]
     what = (f'expired on {end:%Y-%m-%d}' if end < now else
             f'is not valid before {begin:%Y-%m-%d %H:%M} UTC')
-    yield f'{path} {what}', f'Renew {path}.'
+    return f'{path} {what}', f'Renew {path}.'
+
+
+def _periods(path):
+    """Return begin and end of the validity of each certificate.
+
+    Empty where nobody can read them: cryptography is not installed, or the
+    file is one that only OpenSSL takes.
+    """
+    try:
+        from cryptography import x509
+    except ImportError:
+        return []
+    with open(path, 'rb') as stream:
+        content = stream.read()
+    with warnings.catch_warnings():
+        # The bundles of systems have serial numbers that it warns of.
+        warnings.simplefilter('ignore')
+        try:
+            return [_period(c)
+                    for c in x509.load_pem_x509_certificates(content)]
+        except ValueError:
+            return []
+
+
+def _period(certificate):
+    try:
+        return (certificate.not_valid_before_utc,
+                certificate.not_valid_after_utc)
+    except AttributeError:
+        # cryptography before 42.
+        zone = datetime.timezone.utc
+        return (certificate.not_valid_before.replace(tzinfo=zone),
+                certificate.not_valid_after.replace(tzinfo=zone))
 
 
 def _pair(certificate, key, password):
@@ -115,8 +177,10 @@ def _pair(certificate, key, password):
                     'Name the key that belongs to the certificate.')
         if asked and not password:
             return (f'{holder} is encrypted and there is no password for it',
-                    f'Take the password off: openssl pkey -in {holder} -out '
-                    f'{holder}.open, and name that file.')
+                    f'Remove the password: openssl pkey -in '
+                    f'{shlex.quote(holder)} -out '
+                    f'{shlex.quote(holder + ".open")}, let the user octavia '
+                    f'alone read that file, and name it.')
         if asked:
             return (f'{holder} does not open with the password that is '
                     f'given', 'Correct the password.')
@@ -126,41 +190,3 @@ def _pair(certificate, key, password):
         # The password is longer than OpenSSL takes.
         return f'{key} cannot be opened', 'Correct the password.'
     return None
-
-
-def _period(der):
-    """Return begin and end of a certificate's validity.
-
-    :raises ValueError: if it is no certificate
-    :raises IndexError: if it ends too early
-    """
-    _, certificate, _ = _element(der)
-    _, body, _ = _element(certificate)
-    tag, _, rest = _element(body)
-    # Version (which certificates of the first kind do not have), serial
-    # number, algorithm and issuer stand before the validity.
-    for _ in range(3 if tag == _VERSION else 2):
-        _, _, rest = _element(rest)
-    tag, validity, _ = _element(rest)
-    if tag != _SEQUENCE:
-        raise ValueError('no validity')
-    tag, begin, rest = _element(validity)
-    begin = _time(tag, begin)
-    tag, end, _ = _element(rest)
-    return begin, _time(tag, end)
-
-
-def _element(der):
-    """Return tag, content and rest of the first element."""
-    length, start = der[1], 2
-    if length & 0x80:
-        start += length & 0x7f
-        length = int.from_bytes(der[2:start], 'big')
-    return der[0], der[start:start + length], der[start + length:]
-
-
-def _time(tag, text):
-    style = {_UTC_TIME: '%y%m%d%H%M%SZ',
-             _GENERALIZED_TIME: '%Y%m%d%H%M%SZ'}.get(tag, '')
-    return datetime.datetime.strptime(text.decode('ascii'), style).replace(
-        tzinfo=datetime.timezone.utc)

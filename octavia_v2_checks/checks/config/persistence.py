@@ -10,13 +10,14 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The persistence database: a URL that works, of a database of its own."""
+"""The persistence database: a URL that works, and a separate database."""
 
 from collections.abc import Iterator
 import importlib.util
 from urllib import parse as urlparse
 
 from octavia_v2_checks.checks.config import dburl
+from octavia_v2_checks.checks.config import meant
 from octavia_v2_checks.checks.config.names import nearest
 from octavia_v2_checks.checks.config.view import named
 from octavia_v2_checks.checks.config.view import plain
@@ -54,7 +55,7 @@ def broken_url(view: View) -> Iterator[Finding]:
 
 
 def _problems(url: dburl.URL):
-    """Yield (what is wrong, what mends it), the gravest first."""
+    """Yield (what is wrong, what fixes it), the gravest first."""
     yield from _dialect(url)
     if url.dialect == 'sqlite':
         return
@@ -67,24 +68,37 @@ def _problems(url: dburl.URL):
                '\'\'))"')
     elif not _sendable(url):
         yield ('has a character in its password that PyMySQL cannot send',
-               'Give the account a password of ASCII characters.')
-    elif any(c.isspace() for c in (url.host or '') + (url.database or '')):
-        yield ('has a blank in the name of its host or database',
-               'Delete the blank.')
-    if url.port and not (url.port.isdecimal()
-                         and 0 < int(url.port) < 65536):
-        yield ('has a port that is no number from 1 to 65535',
-               'Write the port of the database server, or none.')
-    yield from _several_hosts(url)
+               'As an administrator of the database server, give the account '
+               'a password of ASCII characters.')
+    yield from _place(url)
     if not url.host and not (url.query.keys() & {
             'host', 'unix_socket', 'read_default_file', 'service',
             'hostaddr'}):
         yield ('names no host',
                f'Write the host of the database after the @: {_EXAMPLE}')
+    odd = meant.odd_character(url)
+    if odd:
+        yield (f'has {odd} in the name of its database',
+               f'Write {meant.rebuilt(url)}')
     if not url.database and not (url.query.keys() & {
             'db', 'database', 'dbname', 'service'}):
         yield ('names no database',
                f'Write the name of the database at the end: {_EXAMPLE}')
+
+
+def _place(url):
+    """Yield what is wrong with host and port."""
+    yield from _several_hosts(url)
+    address = meant.address(url)
+    if address:
+        yield ('has an IPv6 address without brackets, which is taken apart '
+               'at its colons', f'Write {meant.rebuilt(url, address)}')
+    if any(c.isspace() for c in url.host or ''):
+        yield 'has a blank in the name of its host', 'Delete the blank.'
+    if url.port and not (url.port.isdecimal()
+                         and 0 < int(url.port) < 65536):
+        yield ('has a port that is no number from 1 to 65535',
+               'Write the port of the database server, or none.')
 
 
 def _is_torn(url):
@@ -106,16 +120,20 @@ def _sendable(url):
 def _several_hosts(url):
     pairs = urlparse.parse_qsl(url.tail.partition('?')[2])
     hosts = [value for key, value in pairs if key == 'host']
-    if url.dialect == 'mysql' and (len(hosts) > 1
-                                   or ',' in (url.host or '')):
-        yield ('names several hosts, which a driver for MySQL takes for the '
-               'name of one',
-               'Write one host: the address of a proxy or a virtual address '
-               'in front of all of them.')
+    written = [h.strip() for h in url.authority.split(',') if h.strip()]
+    if url.dialect == 'mysql' and (len(hosts) > 1 or len(written) > 1):
+        yield ('names several hosts, and a driver for MySQL takes one',
+               f'Write one host, such as a proxy or a virtual address in '
+               f'front of all of them: '
+               f'{meant.rebuilt(url, (written or hosts)[0])}')
+    elif len(written) > 1 and not (url.port or '').isdecimal() and url.port:
+        where = [f'host={h}' for h in written]
+        yield ('names its hosts as SQLAlchemy does not take them',
+               f'Write {meant.rebuilt(url, "", where)}')
     elif len(hosts) > 1 and 'port' in url.query:
         yield ('names its hosts in two ways at once, which SQLAlchemy '
                'refuses',
-               'Write each port behind its host, and no other: '
+               'Write each port after its host, and no other: '
                '?host=HOST1:5432&host=HOST2:5432')
 
 
@@ -159,18 +177,49 @@ def _parameters(url):
     driver = url.driver or {'mysql': 'mysqldb',
                             'postgresql': 'psycopg2'}.get(url.dialect, '')
     known = dburl.PARAMETERS.get(driver)
+    if not known:
+        return
+    if meant.joined_wrongly(url):
+        yield ('joins its parameters with something else than &',
+               f'Write {meant.rebuilt(url)}')
+        return
     for key, text in url.query.items():
-        if known and key not in known | dburl.SQLALCHEMY:
+        if key not in known | dburl.SQLALCHEMY:
             near = nearest(key, tuple(sorted(known)))
             hint = f'; did you mean {near}?' if near else ''
             yield (f'has the parameter {plain(key)}, which {driver} does not '
                    f'take, so that it raises an error when it connects{hint}',
                    'Correct the parameter, or delete it.')
-        elif known and key in dburl.NUMBERS and not (
-                text.isdecimal() and int(text) > 0):
-            yield (f'has {key} = {plain(text)}, which is no whole number '
-                   f'above 0',
-                   f'Write {key} in seconds.')
+        elif key in url.repeated and key not in ('host', 'plugin'):
+            yield (f'has the parameter {key} more than once, which {driver} '
+                   f'does not take', f'Delete all but one {key}.')
+        else:
+            yield from _value(url, driver, key, text)
+
+
+def _value(url, driver, key, text):
+    """Yield what is wrong with the value of a parameter."""
+    if key in dburl.NUMBERS and not (text.isdecimal() and int(text) > 0):
+        yield (f'has {key} = {plain(text)}, which is no whole number above 0',
+               f'Write {key} in seconds.')
+    elif (url.dialect == 'mysql' and key in dburl.SWITCHES
+            and text.strip().lower() not in dburl.TRUE | dburl.FALSE):
+        yield (f'has {key} = {plain(text)}, which is neither true nor false',
+               f'Write {key}=true or {key}=false.')
+    elif (driver == 'pymysql' and key == 'charset'
+            and not _is_charset(text)):
+        yield (f'has charset = {plain(text)}, which PyMySQL does not know',
+               'Write charset=utf8mb4.')
+
+
+def _is_charset(name):
+    if name.lower() in dburl.CHARSETS:
+        return True
+    try:
+        from pymysql import charset
+    except ImportError:
+        return True
+    return charset.charset_by_name(name) is not None
 
 
 def in_memory(view: View) -> Iterator[Finding]:
@@ -217,9 +266,20 @@ def shared(view: View) -> Iterator[Finding]:
             'config.persistence-shared',
             f'{named(value)} and [database] connection are the same '
             f'database: {url.shown()}.',
-            'Create a database of its own and name it: CREATE DATABASE '
-            'octavia_persistence; then end persistence_connection with '
-            '/octavia_persistence', **value.where)
+            _separate(view, value, url), **value.where)
+
+
+def _separate(view, value, url):
+    """Return how a database of TaskFlow's own is made."""
+    run = f'octavia-db-manage{view.settings.config_args} upgrade_persistence'
+    if url.dialect == 'sqlite':
+        return f'Name another file at the end of {value.name}, and run {run}'
+    name = ('octavia_taskflow' if url.database == 'octavia_persistence' else
+            'octavia_persistence')
+    return (f'As an administrator of the database server: CREATE DATABASE '
+            f'{name}; and grant the account on it what it has on '
+            f'{url.database}. Then end {value.name} with /{name}, and run '
+            f'{run}')
 
 
 RULES = [broken_url, in_memory, local_file, shared]

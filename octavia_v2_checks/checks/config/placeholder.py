@@ -13,7 +13,8 @@
 """Placeholders: what guides and templates leave to be replaced.
 
 A whole part (a password, a host, a file name) is compared, never a piece of
-one: a generated password may contain anything.
+one: a generated password may contain anything. A name that the operator is
+free to choose is one only where nobody can have chosen it.
 """
 
 from collections.abc import Iterator
@@ -28,12 +29,18 @@ from octavia_v2_checks.findings import Finding
 from octavia_v2_checks.findings import finding
 from octavia_v2_checks.settings.reader import Value
 
-#: Marks of template languages around a name.
+_INNER = r'[A-Za-z]+\d{0,2}(?:[ _.:|/-]+[A-Za-z0-9]+)*'
+
+#: Marks of template languages around a name, in no name that is meant.
 _MARKED = re.compile(
-    r'<[^<>]+>|\{\{.*\}\}|\{%.*%\}|\{[\w .|-]+\}|\$\{[A-Z]\w*\}|\$[A-Z]+'
-    r'(?:_[A-Z0-9]+)+|\$\([^()]+\)|%\(\w+\)s?|%[A-Z_]+%|@@?[A-Z_]+@@?|'
-    r'__\w+__|\[\[?[A-Za-z_ -]+\]?\]|#\{\w+\}|##\w+##|!vault\b.*|'
-    r'\$ANSIBLE_VAULT;.*', re.S)
+    rf'<{_INNER}>|\{{\{{.*\}}\}}|\{{%.*%\}}|<%.*%>|\$\{{[A-Z]\w*\}}|'
+    rf'\$\({_INNER}\)|%\(\w+\)s?|!vault\b.*|\$ANSIBLE_VAULT;.*', re.S)
+
+#: More of them, which may stand around a name: {octavia} is a hash tag.
+_MARKED_PERHAPS = re.compile(
+    rf'\{{{_INNER}\}}|\$[A-Z]+(?:_[A-Z0-9]+)+|%[A-Z_]+%|@@?[A-Z_]+@@?|'
+    r'__[A-Z][A-Z0-9_]*__|\[\[?[A-Za-z]+(?:[_ -][A-Za-z]+)*\]?\]|#\{\w+\}|'
+    r'##\w+##', re.S)
 
 #: Marks that no password generator makes, wherever they stand.
 _MARKED_WITHIN = re.compile(r'\{\{.*?\}\}|\{%.*?%\}|%\(\w+\)s|\$\{[A-Z_]+\}')
@@ -41,12 +48,19 @@ _MARKED_WITHIN = re.compile(r'\{\{.*?\}\}|\{%.*?%\}|%\(\w+\)s|\$\{[A-Z_]+\}')
 _VERB = '(?:please[_-]?)?(?:change|replace|fill|insert|enter|put|set)'
 
 #: Words that say so, whatever the case.
-_WORDS = re.compile(
+_ORDERS = re.compile(
     rf'{_VERB}[_-]?(?:me|it)(?:[_-]\w+)*|'
     rf'{_VERB}(?:[_-]\w+)*[_-](?:with|this|your|here|the|in)(?:[_-]\w+)*|'
-    r'your[_-]?\w[\w.-]*|\w+[_-]here|(?:to[_-]be[_-])?replaced|place[_-]?'
-    r'holder|redacted|fixme|todo|tbd|x{3,}|\*{3,}|\.{3,}|\u2026+|\?{2,}|-{3,}',
-    re.I)
+    r'\*{3,}|\.{3,}|\u2026+|\?{2,}|-{3,}', re.I)
+
+_THING = ('(?:pass|pw|secret|key|token|host|server|name|ip|addr|value|user|'
+          'url|port|path|domain|db|redis|sentinel|zookeeper|etcd)')
+
+#: More of them, which a free name may be: a team is called todo.
+_WORDS = re.compile(
+    rf'your[_-]?{_THING}[\w.-]*|your[_-]\w[\w.-]*|'
+    rf'\w*{_THING}\w*[_-](?:goes[_-])?here|(?:to[_-]be[_-])?replaced|'
+    r'place[_-]?holder|redacted|fixme|todo|tbd|x{3,32}', re.I)
 
 #: What a template prints for a variable that is not set.
 _UNSET = re.compile(r'None|null|nil|undefined|Undefined|AnsibleUndefined\w*')
@@ -59,25 +73,42 @@ _CAPITALS = re.compile(
     r'(?!LOCALHOST)[A-Z]{0,12}(?:PASS|PASSWORD|PASSWD|SECRET|USER|USERNAME|HOSTS?|'
     r'HOSTNAME|PORT|DATABASE|DBNAME|ADDRESS)')
 
+#: Names in capitals that stand for a name.
+_FOR_NAMES = re.compile(
+    r'(?:DB_?|OCTAVIA_DB)?USER(?:_?NAME)?|LOGIN|DATABASE|DB_?NAME|'
+    r'MASTER_?NAME|NAMESPACE')
+
+#: What people write where an option shall have no value.
+_NOTHING = re.compile(
+    r'none|null|nil|undefined|unset|empty|false|no|off|disabled?|n/?a|'
+    r'[\'"~-]*', re.I)
+
 #: 10.0.0.x, x.x.x.x
 _ADDRESS = re.compile(r'(?=.*[xX])(?:\d+|[xX]{1,3})(?:\.(?:\d+|[xX]{1,3})){3}')
 
-#: Options whose text is a name the operator is free to choose.
+#: Options, and parts of a URL, that are names the operator may choose.
 _FREE = frozenset({
     'jobboard_backend_namespace', 'jobboard_redis_sentinel',
-    'jobboard_backend_username', 'jobboard_redis_sentinel_username'})
+    'jobboard_backend_username', 'jobboard_redis_sentinel_username',
+    'user name', 'database'})
+
+#: Options that are off where their line is not there, and no names of it.
+_OFF_BY_DEFAULT = frozenset({
+    'jobboard_redis_sentinel', 'jobboard_etcd_api_path'})
 
 
-def is_placeholder(text: str, capitals: bool = True) -> bool:
+def is_placeholder(text: str, free: bool = False) -> bool:
     """Return whether a whole part is a placeholder.
 
-    :param capitals: whether a name in capitals is one too
+    :param free: whether it is a name that the operator may choose
     """
-    return bool(
-        _MARKED.fullmatch(text) or _MARKED_WITHIN.search(text)
-        or _WORDS.fullmatch(text) or _UNSET.fullmatch(text)
-        or _ADDRESS.fullmatch(text)
-        or (capitals and _CAPITALS.fullmatch(text)))
+    sure = (_MARKED.fullmatch(text) or _MARKED_WITHIN.search(text)
+            or _ORDERS.fullmatch(text) or _UNSET.fullmatch(text))
+    if free:
+        return bool(sure or _FOR_NAMES.fullmatch(text))
+    return bool(sure or _MARKED_PERHAPS.fullmatch(text)
+                or _WORDS.fullmatch(text) or _ADDRESS.fullmatch(text)
+                or _CAPITALS.fullmatch(text))
 
 
 def _parts(value: Value) -> list[tuple[str, str]]:
@@ -106,27 +137,45 @@ def placeholders(view: View) -> Iterator[Finding]:
         if not view.matters(value):
             continue
         for name, part in _parts(value):
-            if not _is_one(value, part):
+            if not _is_one(value, name, part):
                 continue
             # Of a URL, and of a dictionary, only the kind of part is told:
             # one of them is a password.
             text = (f': the {name}' if name else '' if value.secret
                     else f' = {plain(part)}')
-            yield finding(
-                'config.placeholder',
-                f'{named(value)}{text} is a placeholder that nobody '
-                f'replaced.',
-                f'Write the real value of {value.name}.', **value.where)
+            what, remedy = _said(value, part)
+            yield finding('config.placeholder',
+                          f'{named(value)}{text} is {what}.', remedy,
+                          **value.where)
             break
 
 
-def _is_one(value, part):
+def _said(value, part):
+    """Return what a placeholder is, and what fixes it."""
+    if not (_UNSET.fullmatch(part) or (value.name in _OFF_BY_DEFAULT
+            and _NOTHING.fullmatch(part))):
+        return ('a placeholder that nobody replaced',
+                f'Write the real value of {value.name}.')
+    if value.name == 'jobboard_redis_sentinel':
+        return ('no way to have none: Octavia takes it for the name of a '
+                'Redis master, and the hosts for Sentinels',
+                'Delete the line, or write the name that "sentinel monitor" '
+                'in sentinel.conf gives the master.')
+    if value.name in ('persistence_connection', 'jobboard_backend_hosts'):
+        return ('what a template prints for a variable that is not set',
+                f'Write the real value of {value.name}.')
+    return ('no way to have none: Octavia takes it for the value',
+            f'Delete the line, or write the real value of {value.name}.')
+
+
+def _is_one(value, name, part):
+    if value.name in _OFF_BY_DEFAULT and part and _NOTHING.fullmatch(part):
+        return True
     if _UNSET.fullmatch(part) and not isinstance(value.value, (str, list)):
         # For a number or a switch the type is what is wrong; as a file name
         # it is a matter of TLS.
         return False
-    return is_placeholder(part, capitals=value.name not in _FREE
-                          or bool(re.search('_', part)))
+    return is_placeholder(part, (name or value.name) in _FREE)
 
 
 RULES = [placeholders]

@@ -121,13 +121,17 @@ def unresolved(view: View) -> Iterator[Finding]:
     for value in view.settings.values.values():
         if (value.error == 'substitution'
                 and value.option not in view.reported):
+            remedy = ('Write $$ where a plain $ is meant. In a database URL, '
+                      'write %24.' if value.name.endswith('connection') else
+                      'Write $$ where a plain $ is meant.')
+            if value.group == opts.TASK_FLOW and view.foreign(value.name):
+                remedy = f'Delete the line: {view.driver} does not read it.'
             yield finding(
                 'config.substitution',
                 f'{named(value)} has a $ that is followed by no name of an '
-                f'option, and every Octavia service stops when it reads it.',
-                'Write $$ where a plain $ is meant. In a database URL, '
-                'write %24.' if value.name.endswith('connection') else
-                'Write $$ where a plain $ is meant.', **value.where)
+                f'option, and every Octavia service stops when it reads it, '
+                f'at the latest when it logs its options at start-up.',
+                remedy, **value.where)
 
 
 def overridden(view: View) -> Iterator[Finding]:

@@ -133,9 +133,9 @@ def _keys(value: Value, keys: Keys, entries) -> Iterator[Finding]:
         if keys.driver == ZOOKEEPER and key.lower() in ('ca', 'ca_cert',
                                                         'cafile', 'ca_certs'):
             yield _found('unknown-key', value,
-                         f'{key} is dropped, Octavia has no key for a CA',
-                         'Add the CA to the trust store of the system, and '
-                         'delete the entry.')
+                         f'{key} is dropped: Octavia has no key for a CA',
+                         'Add the CA to the trust store of the system on '
+                         'every controller, and delete the entry.')
             continue
         yield _found(
             'unknown-key', value,
@@ -186,29 +186,44 @@ def _contents(value, keys, entries):
         if text.lower() in _NONE:
             yield _found('value', value,
                          f'{key}:{text} is taken for a file of that name',
-                         f'Leave out {key}.')
+                         f'Omit {key}.')
         elif text:
             usable[key] = text
         elif key in entries and key == _REDIS.ca:
             yield _found('value', value,
                          f'{key} is empty, and the client looks for a file '
-                         f'without a name', f'Leave out {key}.')
+                         f'without a name', f'Omit {key}.')
     yield from _verification(value, keys, entries)
     certificate, key = usable.get(keys.certificate), usable.get(keys.key)
-    both_given = keys.certificate in entries and keys.key in entries
-    if not both_given and bool(certificate) != bool(key) and not (
-            keys.driver == REDIS and certificate):
-        given, lacks = ((keys.certificate, keys.key) if certificate
-                        else (keys.key, keys.certificate))
-        yield _found('value', value, f'{given} without {lacks} is not used'
-                     if keys.driver != REDIS else
-                     f'{given} without {lacks} is an error in the client',
-                     f'Add {lacks}, or leave out {given}.')
+    half = (_half(keys, entries, certificate)
+            if bool(certificate) != bool(key) else None)
+    if half:
+        yield _found('value', value, *half)
         return
     problems = pem.problems(usable.get(keys.ca), certificate, key,
-                            entries.get(keys.password))
+                            entries.get(keys.password),
+                            directory=keys.driver == ETCD)
     for what, remedy in problems:
         yield _found('tls-file', value, what, remedy)
+
+
+def _half(keys, entries, certificate):
+    """Return (what is wrong, what fixes it) for a certificate or a key alone.
+
+    None where the client can do with one of them.
+    """
+    given, lacks = ((keys.certificate, keys.key) if certificate
+                    else (keys.key, keys.certificate))
+    if keys.driver == REDIS and not certificate:
+        return (f'{given} without {lacks} is an error in the client',
+                f'Add {lacks}, or omit {given}.')
+    if certificate and keys.driver != ZOOKEEPER and entries.get(lacks) == '':
+        return (f'{lacks} is empty, and the client looks for a file without '
+                f'a name', f'Name the key of the certificate in {lacks}.')
+    if keys.driver == REDIS or (keys.driver == ETCD and lacks in entries):
+        return None
+    return (f'{given} without {lacks} is not used',
+            f'Add {lacks}, or omit {given}.')
 
 
 def _verification(value, keys, entries):
@@ -217,7 +232,7 @@ def _verification(value, keys, entries):
         if keys.ca in entries and not entries[keys.ca]:
             yield _found('tls-unverified', value,
                          f'an empty {keys.ca} turns verification off',
-                         f'Name the CA file, or leave out {keys.ca} to use '
+                         f'Name the CA file, or omit {keys.ca} to use '
                          f'the trust store of the system.')
     elif text is None:
         return
@@ -236,7 +251,7 @@ def _verification(value, keys, entries):
         yield _found('tls-unverified', value,
                      f'{keys.verify}:{text} accepts any server',
                      f'Write {keys.verify}:True, and add the CA to the '
-                     f'trust store of the system.')
+                     f'trust store of the system on every controller.')
     elif text.lower() not in _TRUE:
         yield _found('value', value,
                      f'{keys.verify}:{plain(text)} is neither true nor '

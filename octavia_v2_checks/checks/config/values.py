@@ -48,7 +48,7 @@ def sources(view: View) -> Iterator[Finding]:
             'config.invalid-value',
             f'The config source {plain(group)} could not be read ({what}), '
             f'so the values that it supplies are unknown.',
-            f'Mend section [{plain(group)}], or take it out of [DEFAULT] '
+            f'Fix section [{plain(group)}], or take it out of [DEFAULT] '
             f'config_source.', option='DEFAULT.config_source',
             **_config_source(view))
 
@@ -71,6 +71,9 @@ def invalid(view: View) -> Iterator[Finding]:
                 or not view.matters(value)):
             continue
         what, remedy = _expected(value)
+        if value.group == opts.TASK_FLOW and view.foreign(value.name):
+            remedy = (f'Delete the line: {view.driver} does not read it, but '
+                      f'every service logs it at start-up and stops.')
         yield finding(
             'config.invalid-value',
             f'{shown(value)} is {what}.' if value.written.strip()
@@ -79,10 +82,10 @@ def invalid(view: View) -> Iterator[Finding]:
 
 
 def _expected(value):
-    """Return what the value is, and what mends it."""
+    """Return what the value is, and what fixes it."""
     if value.name == 'jobboard_redis_sentinel':
         return ('a name to Octavia, which takes the hosts for Sentinels',
-                'Write the name of the Redis master, or delete the line.')
+                'Delete the line, or write the name of the Redis master.')
     if value.name == 'jobboard_etcd_api_path':
         return ('used as it is, and not left to the server',
                 'Write /v3/, or delete the line.')
@@ -146,6 +149,7 @@ def paths(view: View) -> Iterator[Finding]:
             'config.invalid-value',
             f'{shown(value)} does not begin and end with a slash, and is '
             f'joined with host and key as it is.',
+            'Write /v3/, or delete the line.' if '://' in value.value else
             f'Write /{value.value.strip("/")}/, or delete the line.',
             **value.where)
     value = view.usable('jobboard_backend_namespace')
@@ -199,7 +203,7 @@ def ignored(view: View) -> Iterator[Finding]:
         if value.name in OF_SENTINEL and DRIVER_OF[value.name] == view.driver:
             why = 'jobboard_redis_sentinel is not set'
         elif value.name.startswith('jobboard_backend_'):
-            why = f'Octavia cannot log in to {server}'
+            why = f'Octavia cannot authenticate to {server}'
         else:
             why = f'the jobboard driver is {view.driver}'
         yield finding(
@@ -212,7 +216,7 @@ def _instead(name):
     if name in OF_SENTINEL:
         return ', or set jobboard_redis_sentinel'
     if name.startswith('jobboard_backend_'):
-        return ' and let the server accept Octavia without a login'
+        return '; the server must accept Octavia without a password'
     return ''
 
 
@@ -223,7 +227,7 @@ def short_claims(view: View) -> Iterator[Finding]:
             and value.value < _SHORTEST_CLAIM):
         yield finding(
             'config.expiration-short',
-            f'{shown(value)}: a worker that is held up for '
+            f'{shown(value)}: a worker that is delayed for '
             f'{value.value / 2:g} s loses its job.', **value.where)
 
 
@@ -232,7 +236,7 @@ def no_revert(view: View) -> Iterator[Finding]:
     value = view.usable('disable_revert')
     if value and value.value:
         yield finding('config.disable-revert',
-                      f'{shown(value)}: failed flows are not undone.',
+                      f'{shown(value)}: failed flows are not reverted.',
                       **value.where)
 
 

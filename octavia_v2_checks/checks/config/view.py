@@ -105,11 +105,17 @@ class View:
             return False
         return DRIVER_OF.get(name, self.driver) == self.driver
 
+    def foreign(self, name: str) -> bool:
+        """Whether an option belongs to another driver than the chosen one."""
+        return (self.jobboard and self.driver is not None
+                and DRIVER_OF.get(name, self.driver) != self.driver)
+
     def matters(self, value: Value) -> bool:
         """Whether a mistake in a value keeps anything from working.
 
-        Every Octavia service logs all of its options at its start, so one
-        that oslo.config cannot read stops it, used or not.
+        Every Octavia service logs all of its options at its start, whatever
+        the log level, so one that oslo.config cannot read stops it, used or
+        not.
         """
         return (value.error in ('value', 'substitution')
                 or value.group != opts.TASK_FLOW or self.used(value.name))
