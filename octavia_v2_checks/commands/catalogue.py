@@ -48,10 +48,10 @@ def _list(args) -> int:
             {'id': id_, 'title': title, 'findings': [
                 {'id': e.id, 'severity': e.severity.lower(),
                  'title': e.title} for e in catalogue.area(id_).values()]}
-            for id_, title in catalogue.CHECKS.items()], indent=2))
+            for id_, title in catalogue.AREAS.items()], indent=2))
         return 0
     width = max(len(e.id) for e in catalogue.entries())
-    for id_, title in catalogue.CHECKS.items():
+    for id_, title in catalogue.AREAS.items():
         print(f'{id_}: {title}')
         for e in catalogue.area(id_).values():
             print(f'  {e.id:<{width}}  {e.severity.lower():<7}  {e.title}')
@@ -59,8 +59,8 @@ def _list(args) -> int:
 
 
 def _explain(args) -> int:
-    if args.id in catalogue.CHECKS:
-        print(f'{args.id}: {catalogue.CHECKS[args.id]}\n')
+    if args.id in catalogue.AREAS:
+        print(f'{args.id}: {catalogue.AREAS[args.id]}\n')
         for id_ in catalogue.area(args.id):
             print(f'  {id_}')
         return 0

@@ -37,6 +37,14 @@ _ENDING = 3.0
 _ENDED = ('SUCCESS', 'FAILURE', 'REVERTED')
 
 
+_OPENED = ('loaded', 'opened')
+_CLEAN = (*_OPENED, 'removed')
+_FIRST_HALF = (*_OPENED, 'posted', 'claimed', 'killed')
+_SECOND_HALF = (*_OPENED, 'claim ended', 'resumed', 'finished', 'removed')
+_UNHARMED = (*_OPENED, 'posted', 'claimed', 'finished', 'removed')
+_WHOLE = (*_FIRST_HALF, *_SECOND_HALF[2:])
+
+
 def unobserved(text: str) -> None:
     """Tell nobody what is waited for."""
 
@@ -46,13 +54,18 @@ def run(settings: Settings, flows: int = 1, *, kill: bool = True,
         ) -> results.Result:
     """Post flows, and let conductors run them to their end.
 
+    No server is asked where :func:`octavia_v2_checks.drill.stage.obstacle`
+    has something to say.
+
     :param kill: whether the first conductor is killed in the middle of one
     :param timeout: seconds for all of it; the default if None
     :param observe: told what is waited for
     :raises findings.Blocked: if a worker could not read the configuration
     """
     director = _Director(settings, flows, timeout, None, False, observe)
-    return director.perform(director.whole if kill else director.unharmed)
+    if kill:
+        return director.perform(_WHOLE, director.whole)
+    return director.perform(_UNHARMED, director.unharmed)
 
 
 def begin(settings: Settings, flows: int,
@@ -65,7 +78,8 @@ def begin(settings: Settings, flows: int,
         the drill
     """
     director = _Director(settings, flows, timeout, None, True, observe)
-    return director.perform(lambda: director.first_half(hand_over))
+    return director.perform(
+        _FIRST_HALF, lambda: director.first_half(hand_over))
 
 
 def finish(settings: Settings, begun: results.Begun, *,
@@ -74,14 +88,15 @@ def finish(settings: Settings, begun: results.Begun, *,
     """Do the second half of a drill that another host has begun."""
     director = _Director(settings, len(begun.uuids), timeout, begun.id,
                          False, observe)
-    return director.perform(lambda: director.second_half(begun))
+    return director.perform(
+        _SECOND_HALF, lambda: director.second_half(begun))
 
 
 def clean(settings: Settings, *, timeout: float | None = None,
           observe: stage.Observer = unobserved) -> results.Result:
     """Remove what earlier drills have left."""
     director = _Director(settings, 0, timeout, None, False, observe)
-    return director.perform(director.clean)
+    return director.perform(_CLEAN, director.clean)
 
 
 class _Director(stage.Stage):
@@ -120,6 +135,8 @@ class _Director(stage.Stage):
     def clean(self) -> None:
         self.open()
         self.remove_earlier(search=True)
+        if not self.result.findings:
+            self.step('removed')
 
     # The steps.
 

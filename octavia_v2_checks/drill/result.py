@@ -15,18 +15,31 @@
 import dataclasses
 import datetime
 import json
+import socket
 from typing import Any
 from typing import NamedTuple
 
 from octavia_v2_checks.drill import names
 from octavia_v2_checks.findings import Finding
 from octavia_v2_checks.findings import Severity
+from octavia_v2_checks.upstream import versions
 
 SCHEMA_VERSION = 1
 
-#: What happens in a drill, in this order.
-STEPS = ('loaded', 'opened', 'posted', 'claimed', 'killed', 'claim ended',
-         'resumed', 'finished', 'removed')
+EXIT_INTERRUPTED = 130
+
+#: What happens in a drill, in this order, and what it means.
+STEPS = {
+    'loaded': 'Octavia was loaded',
+    'opened': 'jobboard and database were opened',
+    'posted': 'the flows were posted',
+    'claimed': 'a worker claimed a job',
+    'killed': 'the worker was killed in the second of three tasks',
+    'claim ended': 'its claim ended',
+    'resumed': 'another worker went on with the flow',
+    'finished': 'all flows had ended',
+    'removed': 'everything was removed',
+}
 
 
 class Unusable(Exception):
@@ -48,9 +61,12 @@ class Step(NamedTuple):
 class Result:
     """What came of a drill.
 
-    :ivar host: where it was run
+    :ivar id: its id, and
+    :ivar namespace: that of its jobboard; empty if there was none
     :ivar flows: how many were posted
     :ivar claim: seconds that a claim outlives its worker, as configured
+    :ivar plan: the steps that are to come
+    :ivar host: where it was run
     :ivar steps: what has happened, in its order
     :ivar failed: the step that did not come; None if all did
     :ivar classes: of the exception behind that, outermost first
@@ -59,14 +75,18 @@ class Result:
     :ivar spared: ids of drills that seem to be in use
     """
 
-    id: str
-    namespace: str
-    host: str
-    flows: int
-    claim: float
-    started: datetime.datetime
-    octavia: str | None
-    taskflow: str | None
+    id: str = ''
+    namespace: str = ''
+    flows: int = 0
+    claim: float = 0.0
+    plan: tuple[str, ...] = ()
+    host: str = dataclasses.field(default_factory=socket.gethostname)
+    started: datetime.datetime = dataclasses.field(
+        default_factory=lambda: datetime.datetime.now(datetime.timezone.utc))
+    octavia: str | None = dataclasses.field(
+        default_factory=lambda: versions.installed('octavia'))
+    taskflow: str | None = dataclasses.field(
+        default_factory=lambda: versions.installed('taskflow'))
     steps: list[Step] = dataclasses.field(default_factory=list)
     findings: list[Finding] = dataclasses.field(default_factory=list)
     failed: str | None = None
@@ -81,6 +101,16 @@ class Result:
         """The worst of the findings."""
         return max((f.severity for f in self.findings),
                    default=Severity.SUCCESS)
+
+    @property
+    def exit_code(self) -> int:
+        """0, 1 or 2 as "upgrade check" has them, 130 if interrupted."""
+        return EXIT_INTERRUPTED if self.interrupted else int(self.severity)
+
+    def step_of(self, finding: Finding) -> str | None:
+        """Return the step that a finding is about."""
+        return {'drill.leftovers': 'removed',
+                'drill.resumed-late': 'resumed'}.get(finding.id, self.failed)
 
     def at(self, name: str) -> float | None:
         """Return when a step came, None if it did not."""

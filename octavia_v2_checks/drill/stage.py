@@ -14,9 +14,8 @@
 """
 
 from collections.abc import Callable
-import datetime
 import importlib.util
-import socket
+import sys
 import time
 from typing import Any
 
@@ -29,7 +28,6 @@ from octavia_v2_checks.drill import names
 from octavia_v2_checks.drill import result as results
 from octavia_v2_checks.drill import team as teams
 from octavia_v2_checks.settings import Settings
-from octavia_v2_checks.upstream import versions
 
 #: Seconds for which ZooKeeper keeps the session of kazoo's client.
 SESSION = 10.0
@@ -88,6 +86,33 @@ def default_timeout(settings: Settings) -> float:
     return max(0.0, claim_seconds(settings)) * 3 + ALLOWANCE
 
 
+def obstacle(settings: Settings) -> findings.Finding | None:
+    """Return what keeps a drill from being tried at all, None if nothing."""
+    missing = [name for name in ('octavia', 'taskflow')
+               if importlib.util.find_spec(name) is None]
+    if missing:
+        return findings.finding(
+            'drill.unavailable', f'{" and ".join(missing)} cannot be '
+            f'imported by {sys.executable}.')
+    try:
+        default_timeout(settings)
+        settings.get('jobboard_backend_namespace')
+        settings.get('persistence_connection')
+        enabled = settings.get('jobboard_enabled')
+    except findings.Blocked as blocked:
+        return findings.finding(
+            'drill.undetermined', f'No worker starts with this '
+            f'configuration: {blocked.reason}.',
+            f'octavia-v2-checks{settings.config_args} validate names what is '
+            f'wrong.')
+    if not enabled:
+        return findings.finding(
+            'drill.undetermined', '[task_flow] jobboard_enabled is false: no '
+            'worker would look at the jobboard.',
+            'Set jobboard_enabled in [task_flow] to True.')
+    return None
+
+
 class Stage:
     """The children of one drill, and what is known through them.
 
@@ -117,11 +142,7 @@ class Stage:
         base = settings.get('jobboard_backend_namespace')
         self.result = results.Result(
             id=self.id.text, namespace=names.namespace(base, self.id),
-            host=socket.gethostname(), flows=flows,
-            claim=claim_seconds(settings),
-            started=datetime.datetime.now(datetime.timezone.utc),
-            octavia=versions.installed('octavia'),
-            taskflow=versions.installed('taskflow'))
+            flows=flows, claim=claim_seconds(settings))
         self.seen: channel.Message = {}
         self.trouble: channel.Message | None = None
         self.trouble_since = 0.0
@@ -134,12 +155,16 @@ class Stage:
         self._at_work: teams.Member | None = None
         self._number = 0
 
-    def perform(self, play: Callable[[], None]) -> results.Result:
+    def perform(self, plan: tuple[str, ...], play: Callable[[], None]
+                ) -> results.Result:
         """Run a play, remove everything, and return what came of it.
 
         A signal that raises KeyboardInterrupt must do so only once.
+
+        :param plan: the steps that are to come
         """
         result = self.result
+        result.plan = plan
         try:
             try:
                 play()
@@ -199,12 +224,6 @@ class Stage:
         return members
 
     def _load(self):
-        missing = [name for name in ('octavia', 'taskflow')
-                   if importlib.util.find_spec(name) is None]
-        if missing:
-            raise self.fail('loaded', 'unavailable',
-                            f'{" and ".join(missing)} cannot be imported '
-                            f'here.')
         self.observe('loading Octavia')
         self._team = teams.Team(f.path for f in self.settings.files)
         try:
