@@ -40,13 +40,14 @@ def add(commands):
     _common(drill)
     _asking(drill)
     drill.set_defaults(run=_run_whole)
-    below = drill.add_subparsers(dest='drill_command', metavar='HALF',
+    below = drill.add_subparsers(dest='drill_command', metavar='PART',
                                  parser_class=arguments.Parser)
     _add_halves(below)
     clean = below.add_parser(
         'clean', help='remove what earlier drills have left')
     arguments.config_arguments(clean, 'last_config')
     _common(clean, default=argparse.SUPPRESS)
+    _yes(clean, 'changes nothing: it does not ask')
     clean.set_defaults(run=_run_clean)
 
 
@@ -63,6 +64,7 @@ def _add_halves(below):
         arguments.config_arguments(parser, 'last_config')
         _common(parser, default=argparse.SUPPRESS)
     _asking(begin, default=argparse.SUPPRESS)
+    _yes(finish, 'changes nothing: that was asked before "drill begin"')
     begin.set_defaults(run=_run_begin)
     finish.set_defaults(run=_run_finish)
 
@@ -79,10 +81,13 @@ def _common(parser, default=None):
                              'table')
 
 
+def _yes(parser, what, default=argparse.SUPPRESS):
+    parser.add_argument('--yes', action='store_true', default=default,
+                        help=what)
+
+
 def _asking(parser, default=None):
-    parser.add_argument('--yes', action='store_true',
-                        default=default or False,
-                        help='do not ask before it begins')
+    _yes(parser, 'do not ask before it begins', default or False)
     parser.add_argument('--flows', type=_flows, metavar='N',
                         default=default or 1,
                         help='how many flows to post (default: 1)')
@@ -171,15 +176,11 @@ def _perform(args, play, asks=False) -> int:
     from octavia_v2_checks.drill import stage
     settings = arguments.load(args.config + args.more_config
                               + getattr(args, 'last_config', []))
-    obstacle = stage.obstacle(settings)
-    if obstacle:
-        came = result.Result(findings=[obstacle], failed='loaded')
-    else:
-        if asks and not _agreed(args, settings):
-            print('octavia-v2-checks: nothing was written', file=sys.stderr)
-            return result.EXIT_INTERRUPTED
-        with _interruptible(), _shown() as observe:
-            came = play(settings, observe)
+    if asks and not stage.obstacle(settings) and not _agreed(args, settings):
+        print('octavia-v2-checks: nothing was written', file=sys.stderr)
+        return result.EXIT_INTERRUPTED
+    with _interruptible(), _shown() as observe:
+        came = play(settings, observe)
     form = args.format
     if args.output:
         output.write(args.output, report.RENDER[form](came))

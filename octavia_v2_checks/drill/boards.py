@@ -62,11 +62,6 @@ class Board:
         """
         self._board.connect()
 
-    def claim_seconds(self) -> float | None:
-        """Return how long a claim outlives its worker, if that is not set
-        in octavia.conf."""
-        return None
-
     def prepare(self, namespace: str) -> None:
         """Note what must be known to remove everything again."""
 
@@ -141,9 +136,6 @@ class ZooKeeper(Board):
         client = self._board._client
         if not client.connected:
             client.start(10)
-
-    def claim_seconds(self) -> float | None:
-        return self.client._session_timeout / 1000
 
     def _path(self, namespace):
         from kazoo.protocol import paths

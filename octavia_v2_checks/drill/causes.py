@@ -15,7 +15,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from octavia_v2_checks import findings
 from octavia_v2_checks import resumption
 from octavia_v2_checks import statements
 from octavia_v2_checks.checks.config import view
@@ -44,27 +43,39 @@ def shown(error: Error) -> str:
     if not classes:
         return 'for no known reason'
     first, last = classes[0], classes[-1]
-    names = first if first == last else f'{first} because of {last}'
-    return f'{names} {error["code"]}' if error.get('code') else names
+    said = first if first == last else f'{first} because of {last}'
+    return f'{said} {error["code"]}' if error['code'] else said
 
 
-def sentence(error: Error) -> str:
+def sentence(settings: Settings, error: Error) -> str:
     """Return what an exception says of the two servers."""
-    place = SERVERS.get(error.get('where') or '')
-    if not place:
-        return f'It failed: {shown(error)}.'
-    return f'{place.capitalize()} let it fail: {shown(error)}.'
+    place = SERVERS.get(error['where'] or '', 'Something')
+    text = f'{place[0].upper()}{place[1:]} refused it or failed'
+    if 'NoPermissionError' in error['classes']:
+        base = str(settings['jobboard_backend_namespace'].value)
+        text = (f'The account may not do what a worker does with keys that '
+                f'begin with {base.rstrip("/")}_drill_')
+    elif 'NoAuthError' in error['classes']:
+        text = ('The ACL of a node does not let a worker create the nodes of '
+                'a drill beside those of the jobboard')
+    elif error['code'] in _READ_ONLY:
+        text = 'The persistence database takes no writes'
+    elif error['code'] in _NO_TABLE:
+        text = 'The persistence database has no tables of TaskFlow'
+    return f'{text}: {shown(error)}.'
 
 
 def remedy(settings: Settings, error: Error) -> str:
     """Return what is to be done about an exception."""
     again = 'then run the drill again.'
-    if error.get('code') in _READ_ONLY:
-        return ('Make the persistence database writable (SET GLOBAL '
-                'read_only = OFF; where it is a replica, name the primary '
-                f'in persistence_connection), {again}')
-    if error.get('code') in _NO_TABLE:
-        return f'Run octavia-db-manage upgrade_persistence, {again}'
+    if error['code'] in _READ_ONLY:
+        return ('Make the persistence database writable (MySQL and MariaDB: '
+                'SET GLOBAL read_only = OFF; PostgreSQL: '
+                'default_transaction_read_only = off), or name the primary '
+                f'in persistence_connection, {again}')
+    if error['code'] in _NO_TABLE:
+        return (f'Run octavia-db-manage{settings.config_args} '
+                f'upgrade_persistence, {again}')
     if 'NoPermissionError' in error['classes']:
         return redis_account(settings)
     return (f'octavia-v2-checks{settings.config_args} upgrade check names '
@@ -73,11 +84,8 @@ def remedy(settings: Settings, error: Error) -> str:
 
 def redis_account(settings: Settings) -> str:
     """Return the command that lets a worker's account do the drill."""
-    try:
-        user = settings.get('jobboard_backend_username') or 'default'
-        base = settings.get('jobboard_backend_namespace')
-    except findings.Blocked:
-        return ''
+    user = settings['jobboard_backend_username'].value or 'default'
+    base = str(settings['jobboard_backend_namespace'].value)
     return statements.in_redis_cli(' '.join([
         'ACL SETUSER', statements.word(user), statements.word(
             statements.drill_keys(base)),
@@ -87,7 +95,7 @@ def redis_account(settings: Settings) -> str:
 def place(settings: Settings) -> str:
     """Return where a drill writes, for the question before it."""
     known = resumption.of(settings)
-    board = ', '.join(known['jobboard'] or [])
+    board = ', '.join(known['jobboard'] or ['unknown'])
     server = view.SERVER.get(known['jobboard_backend_driver'], 'the jobboard')
     return (f'{server} ({board}) and the persistence database '
             f'({known["persistence"]})')

@@ -54,25 +54,22 @@ def run(settings: Settings, flows: int = 1, *, kill: bool = True,
         ) -> results.Result:
     """Post flows, and let conductors run them to their end.
 
-    No server is asked where :func:`octavia_v2_checks.drill.stage.obstacle`
-    has something to say.
-
     :param kill: whether the first conductor is killed in the middle of one
-    :param timeout: seconds for all of it; the default if None
+    :param timeout: seconds for all of it; three times that of a claim and
+        half a minute if None
     :param observe: told what is waited for
-    :raises findings.Blocked: if a worker could not read the configuration
+    :returns: how far it came, what failed, and why
     """
     director = _Director(settings, flows, timeout, None, False, observe)
-    if kill:
-        return director.perform(_WHOLE, director.whole)
-    return director.perform(_UNHARMED, director.unharmed)
+    return director.perform(*((_WHOLE, director.whole) if kill
+                              else (_UNHARMED, director.unharmed)))
 
 
 def begin(settings: Settings, flows: int,
           hand_over: Callable[[results.Begun], None], *,
           timeout: float | None = None, observe: stage.Observer = unobserved
           ) -> results.Result:
-    """Do the first half of a drill, up to the kill.
+    """Do the first half of :func:`run`, up to the kill.
 
     :param hand_over: gets what :func:`finish` needs; what it raises ends
         the drill
@@ -85,7 +82,7 @@ def begin(settings: Settings, flows: int,
 def finish(settings: Settings, begun: results.Begun, *,
            timeout: float | None = None, observe: stage.Observer = unobserved
            ) -> results.Result:
-    """Do the second half of a drill that another host has begun."""
+    """Do the second half of what another host has begun."""
     director = _Director(settings, len(begun.uuids), timeout, begun.id,
                          False, observe)
     return director.perform(
@@ -125,8 +122,8 @@ class _Director(stage.Stage):
 
     def second_half(self, begun: results.Begun) -> None:
         self.held, self.uuids = begun.held, begun.uuids
-        self.compare(begun)
         second, = self.open('second')
+        self.compare(begun)
         self.touched = True
         self.ask('watch', 'opened', flows=self.uuids)
         self.await_flows()
@@ -279,8 +276,9 @@ class _Director(stage.Stage):
         error = self.trouble or causes.NOTHING
         return self.fail(
             step, slug, f'A worker moved the job to the trash, for it could '
-            f'not build the flow ({causes.shown(error)}). Jobs of Octavia '
-            f'whose flow a worker cannot build end so too.',
+            f'not begin with it ({causes.shown(error)}). So end jobs of '
+            f'Octavia whose flow the worker cannot build, or whose logbook '
+            f'is not there.',
             'Install the same releases of Octavia, TaskFlow and '
             'octavia-v2-checks on all controllers, where octavia-worker '
             'runs, and name the same persistence database on all.', error)
@@ -304,7 +302,7 @@ class _Director(stage.Stage):
     def unfinished(self, step: str, slug: str, text: str) -> stage.Failed:
         error = self.trouble or self.seen.get('error') or causes.NOTHING
         if error['classes']:
-            text = f'{text} {causes.sentence(error)}'
+            text = f'{text} {causes.sentence(self.settings, error)}'
         return self.fail(step, slug, text,
                          causes.remedy(self.settings, error), error)
 

@@ -67,9 +67,10 @@ def _by_name(classes):
 
 def _code(exc):
     """Return MySQL's error number or PostgreSQL's SQLSTATE."""
-    state = getattr(exc, 'pgcode', None) or getattr(exc, 'sqlstate', None)
-    if isinstance(state, str) and state.isalnum():
-        return state
-    if type(exc).__module__.startswith(('pymysql', 'MySQLdb')) and exc.args:
-        return exc.args[0] if isinstance(exc.args[0], int) else None
+    package = type(exc).__module__.partition('.')[0]
+    if package in ('pymysql', 'MySQLdb'):
+        number = exc.args[0] if exc.args else None
+        return number if isinstance(number, int) else None
+    if package in ('psycopg2', 'psycopg'):
+        return getattr(exc, 'pgcode', None) or getattr(exc, 'sqlstate', None)
     return None

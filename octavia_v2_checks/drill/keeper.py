@@ -45,8 +45,8 @@ def main(role) -> None:
             continue
         answer = {'event': 'answer', 'number': order['number']}
         try:
-            said = getattr(keeper, f'do_{order["do"]}')(**order['with'])
-            answer['said'] = said
+            answer['said'] = getattr(keeper, f'do_{order["do"]}')(
+                **order['with'])
         except Exception as exc:
             answer['error'] = errors.describe(exc)
             answer['error']['where'] = (answer['error']['where']
@@ -70,10 +70,7 @@ class Keeper:
         self._watching = False
 
     def do_open(self):
-        """Open both, as far as that does not write.
-
-        :returns: how long a claim outlives its worker, if ZooKeeper says
-        """
+        """Open both, as far as that does not write."""
         from oslo_config import cfg
         from taskflow.persistence import backends
         base = cfg.CONF.task_flow.jobboard_backend_namespace
@@ -93,7 +90,6 @@ class Keeper:
             cfg.CONF.task_flow.jobboard_backend_driver](
                 self._driver, backend, base)
         self._board.look(self._namespace)
-        return {'claim': self._board.claim_seconds()}
 
     def do_found(self, search):
         """Return the drills that have left something, and their namespaces.

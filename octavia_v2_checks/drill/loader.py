@@ -45,12 +45,10 @@ def main(control_fd: int) -> None:
     control = socket.socket(fileno=control_fd)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     try:
-        _load(json.loads(control.recv(65536))['files'])
+        said = _load(json.loads(control.recv(65536))['files'])
     except BaseException as exc:
         said = {'event': 'unloaded', 'missing': isinstance(exc, ImportError),
                 **errors.describe(exc)}
-    else:
-        said = {'event': 'loaded'}
     control.send(json.dumps(said).encode())
     while True:
         message, fds, _, _ = socket.recv_fds(control, 65536, 1)
@@ -63,7 +61,10 @@ def main(control_fd: int) -> None:
 
 
 def _load(files):
-    """Do what octavia-worker does before it starts, without its log."""
+    """Do what octavia-worker does before it starts, without its log.
+
+    :returns: what it has read
+    """
     from octavia.common import config
     from oslo_config import cfg
     for name in _NEEDED:
@@ -76,6 +77,24 @@ def _load(files):
     # value.
     nowhere = logging.Logger(__name__)
     cfg.CONF.log_opt_values(nowhere, logging.DEBUG)
+    options = cfg.CONF.task_flow
+    _warm_up(options.jobboard_backend_driver)
+    return {'event': 'loaded', 'enabled': options.jobboard_enabled,
+            'driver': options.jobboard_backend_driver,
+            'namespace': options.jobboard_backend_namespace,
+            'expiration': options.jobboard_expiration_time}
+
+
+def _warm_up(driver):
+    """Import what every child would import by itself."""
+    import stevedore
+    stevedore.ExtensionManager('octavia.worker.jobboard_driver')
+    kind = driver.partition('_')[0]
+    try:
+        importlib.import_module(f'taskflow.jobs.backends.impl_{kind}')
+    except ImportError:
+        # A worker would start, and fail at its first job.
+        pass
 
 
 def _become(sock, spec):

@@ -68,24 +68,6 @@ class Failed(Exception):
         self.classes = tuple(error['classes'])
 
 
-def claim_seconds(settings: Settings) -> float:
-    """Return how long a claim outlives its worker, by the configuration.
-
-    :raises findings.Blocked: if a worker could not read it
-    """
-    if settings.get('jobboard_backend_driver') == view.ZOOKEEPER:
-        return SESSION
-    return float(settings.get('jobboard_expiration_time'))
-
-
-def default_timeout(settings: Settings) -> float:
-    """Return the seconds that a drill may take.
-
-    :raises findings.Blocked: if a worker could not read the claim's time
-    """
-    return max(0.0, claim_seconds(settings)) * 3 + ALLOWANCE
-
-
 def obstacle(settings: Settings) -> findings.Finding | None:
     """Return what keeps a drill from being tried at all, None if nothing."""
     missing = [name for name in ('octavia', 'taskflow')
@@ -94,18 +76,13 @@ def obstacle(settings: Settings) -> findings.Finding | None:
         return findings.finding(
             'drill.unavailable', f'{" and ".join(missing)} cannot be '
             f'imported by {sys.executable}.')
-    try:
-        default_timeout(settings)
-        settings.get('jobboard_backend_namespace')
-        settings.get('persistence_connection')
-        enabled = settings.get('jobboard_enabled')
-    except findings.Blocked as blocked:
+    if settings.unreadable:
         return findings.finding(
-            'drill.undetermined', f'No worker starts with this '
-            f'configuration: {blocked.reason}.',
+            'drill.undetermined', 'No worker starts with this configuration, '
+            'as it does not parse.',
             f'octavia-v2-checks{settings.config_args} validate names what is '
             f'wrong.')
-    if not enabled:
+    if settings['jobboard_enabled'].value is False:
         return findings.finding(
             'drill.undetermined', '[task_flow] jobboard_enabled is false: no '
             'worker would look at the jobboard.',
@@ -117,11 +94,11 @@ class Stage:
     """The children of one drill, and what is known through them.
 
     :param flows: how many are posted
-    :param timeout: seconds for all of it; the default if None
+    :param timeout: seconds for all of it; three times that of a claim and
+        half a minute if None
     :param id_: of what another host has begun; None for a new drill
     :param begin: whether another host is to finish it
     :param observe: told what is waited for
-    :raises findings.Blocked: if a worker could not read the configuration
 
     :ivar seen: what the keeper saw last on the servers
     :ivar trouble: what the conductor at work has reported last
@@ -134,15 +111,13 @@ class Stage:
                  observe: Observer):
         self.settings = settings
         self.observe = observe
-        timeout = timeout or default_timeout(settings)
-        self._removal = min(REMOVAL, timeout / 4)
-        self.clock = clock.Clock(timeout - self._removal)
+        self.result = results.Result(flows=flows)
+        self._timeout = timeout
+        self._begin = begin
+        self._removal = min(REMOVAL, (timeout or ALLOWANCE) / 4)
+        self.clock = clock.Clock(timeout or ALLOWANCE)
         self._start = time.monotonic()
-        self.id = id_ or names.make(timeout + REMOVAL, begin)
-        base = settings.get('jobboard_backend_namespace')
-        self.result = results.Result(
-            id=self.id.text, namespace=names.namespace(base, self.id),
-            flows=flows, claim=claim_seconds(settings))
+        self._id = id_
         self.seen: channel.Message = {}
         self.trouble: channel.Message | None = None
         self.trouble_since = 0.0
@@ -154,6 +129,12 @@ class Stage:
         self._keeper: teams.Member | None = None
         self._at_work: teams.Member | None = None
         self._number = 0
+
+    @property
+    def id(self) -> names.Id:
+        """The id of this drill; there is one once Octavia is loaded."""
+        assert self._id  # noqa: S101
+        return self._id
 
     def perform(self, plan: tuple[str, ...], play: Callable[[], None]
                 ) -> results.Result:
@@ -167,6 +148,9 @@ class Stage:
         result.plan = plan
         try:
             try:
+                found = obstacle(self.settings)
+                if found:
+                    raise Failed('loaded', found)
                 play()
             except Failed as failed:
                 result.findings.append(failed.finding)
@@ -218,8 +202,7 @@ class Stage:
             name=self.worker(which), hold=which == 'first')
             for which in workers]
         self.observe('connecting')
-        said = self.ask('open', 'opened')
-        self.result.claim = said['claim'] or self.result.claim
+        self.ask('open', 'opened')
         self.step('opened')
         return members
 
@@ -229,9 +212,10 @@ class Stage:
         try:
             said = self._team.loaded(self.clock)
         except clock.OutOfTime:
-            raise self.fail('loaded', 'undetermined',
-                            'Octavia was not loaded in time.') from None
+            raise self.fail('loaded', 'undetermined', 'Octavia was not '
+                            'loaded in time.') from None
         if said['event'] == 'loaded':
+            self._learn(said)
             self.step('loaded')
         elif said['missing']:
             raise self.fail('loaded', 'unavailable',
@@ -244,6 +228,21 @@ class Stage:
                 f'{causes.shown(said)}.',
                 f'octavia-v2-checks{self.settings.config_args} validate '
                 f'names options without a valid value.', said)
+
+    def _learn(self, said):
+        """Take over what a worker has read from the configuration."""
+        if not said['enabled']:
+            raise self.fail('loaded', 'undetermined', 'jobboard_enabled is '
+                            'false for a worker.')
+        claim = (SESSION if said['driver'] == view.ZOOKEEPER
+                 else max(0.0, float(said['expiration'])))
+        timeout = self._timeout or claim * 3 + ALLOWANCE
+        self.clock = clock.Clock(timeout - self._removal,
+                                 time.monotonic() - self._start)
+        self._id = self._id or names.make(timeout + REMOVAL, self._begin)
+        self.result.claim = claim
+        self.result.id = self._id.text
+        self.result.namespace = names.namespace(said['namespace'], self._id)
 
     def _fork_keeper(self):
         self._keeper = self.team.fork(
@@ -304,8 +303,9 @@ class Stage:
                 raise self._undone(do, step, 'The process that was to do it '
                                    'ended.')
         if 'error' in message:
-            raise self._undone(do, step, causes.sentence(message['error']),
-                               message['error'])
+            error = message['error']
+            raise self._undone(do, step, causes.sentence(
+                self.settings, error), error)
         return message['said']
 
     def _undone(self, do, step, why, error=causes.NOTHING):
