@@ -62,7 +62,8 @@ class Site:
         """See that everything is afterwards as it was before."""
         before = self.state()
         yield
-        assert self.state() == before
+        after = self.state()
+        assert after == before, (before, after)
 
     def busy(self):
         """Put jobs on the real board: one waits, one is claimed."""

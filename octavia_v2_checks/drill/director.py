@@ -165,7 +165,7 @@ class _Director(stage.Stage):
                 message = self.next(limit)
             except clock.OutOfTime:
                 raise self.not_claimed() from None
-            if self.seen.get('owners') or message['event'] == 'task':
+            if message['event'] == 'task':
                 self.step('claimed')
             if self.seen.get('trashed'):
                 raise self.trashed('claimed', 'not-claimed')
@@ -274,14 +274,16 @@ class _Director(stage.Stage):
 
     def trashed(self, step: str, slug: str) -> stage.Failed:
         error = self.trouble or causes.NOTHING
+        remedy = causes.remedy(self.settings, error) if error['where'] else (
+            'Install the same releases of Octavia, TaskFlow and '
+            'octavia-v2-checks on all controllers, where octavia-worker '
+            'runs, and name the same persistence database on all.')
         return self.fail(
             step, slug, f'A worker moved the job to the trash, for it could '
             f'not begin with it ({causes.shown(error)}). So end jobs of '
             f'Octavia whose flow the worker cannot build, or whose logbook '
-            f'is not there.',
-            'Install the same releases of Octavia, TaskFlow and '
-            'octavia-v2-checks on all controllers, where octavia-worker '
-            'runs, and name the same persistence database on all.', error)
+            f'it cannot read.',
+            remedy, error)
 
     def not_claimed(self) -> stage.Failed:
         return self.unfinished('claimed', 'not-claimed',

@@ -43,7 +43,7 @@ class Id(NamedTuple):
     :ivar begun: whether another host is to finish it
     :ivar host: which machine, or container, it was started on
     :ivar end: when it is over for certain, in seconds since 1970
-    :ivar pid: of the process that was started
+    :ivar pid: of its loader, which lives as long as the drill is played
     """
 
     text: str
@@ -54,7 +54,7 @@ class Id(NamedTuple):
 
     @property
     def running(self) -> bool:
-        """Whether its process lives, or may live on another host."""
+        """Whether it is being played, or may be on another host."""
         if self.host == _host():
             return _lives(self.pid) and time.time() < self.end
         return not self.begun and time.time() < self.end
@@ -65,14 +65,15 @@ class Id(NamedTuple):
         return self.running or (self.begun and time.time() < self.end)
 
 
-def make(seconds: float, begun: bool = False) -> Id:
-    """Return the id of a new drill of this process.
+def make(seconds: float, pid: int, begun: bool = False) -> Id:
+    """Return the id of a new drill.
 
     :param seconds: how long it can last, if another host does not finish it
+    :param pid: of its loader
     """
     end = int(time.time() + (BEGUN_SECONDS if begun else seconds))
     return parse(f'{"b" if begun else "d"}{_host()}{end:08x}'
-                 f'{os.getpid():06x}{secrets.token_hex(2)}')
+                 f'{pid:06x}{secrets.token_hex(2)}')
 
 
 def parse(text: str) -> Id:

@@ -33,7 +33,7 @@ STEPS = {
     'loaded': 'Octavia was loaded',
     'opened': 'jobboard and database were opened',
     'posted': 'the flows were posted',
-    'claimed': 'a worker claimed a job',
+    'claimed': 'a worker claimed a job and began with it',
     'killed': 'the worker was killed in the second of three tasks',
     'claim ended': 'its claim ended',
     'resumed': 'another worker went on with the flow',

@@ -239,7 +239,8 @@ class Stage:
         timeout = self._timeout or claim * 3 + ALLOWANCE
         self.clock = clock.Clock(timeout - self._removal,
                                  time.monotonic() - self._start)
-        self._id = self._id or names.make(timeout + REMOVAL, self._begin)
+        self._id = self._id or names.make(
+            timeout + REMOVAL, self.team.pid, self._begin)
         self.result.claim = claim
         self.result.id = self._id.text
         self.result.namespace = names.namespace(said['namespace'], self._id)

@@ -88,6 +88,11 @@ class Team:
         self._selector = selectors.DefaultSelector()
         self._waiting: list[tuple[Member, channel.Message]] = []
 
+    @property
+    def pid(self) -> int:
+        """The process id of the loader."""
+        return self._loader.pid
+
     def loaded(self, time_left: clock.Clock) -> channel.Message:
         """Return what came of loading Octavia.
 
