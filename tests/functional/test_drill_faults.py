@@ -318,12 +318,16 @@ def test_master_fails_over_in_the_middle(mariadb, write_config):
     """The claim is on both masters, and ends on the new one."""
     hosts = test_sentinel.HOSTS
     with redis_server.Redis() as master, redis_server.Redis(
-            host=hosts[1], replicaof=(master.host, master.port)) as replica:
+            host=hosts[1], replica_announce_ip=hosts[1],
+            replicaof=(master.host, master.port)) as replica:
         with test_sentinel.ensemble(master, settings={
                 'failover-timeout': 3000}) as sentinels:
             process.wait_until(
                 lambda: test_sentinel.state(sentinels[0])['num-slaves'] == 1,
                 'the Sentinels do not know the replica', 60)
+            for sentinel in sentinels:
+                # They promote no replica whose INFO is older than five.
+                sentinel.command('SENTINEL', 'DEBUG', 'ping-period', 500)
             place = boards.RedisPlace(
                 master, *test_inflight.mysql(mariadb), write_config)
             site = drills.Site(
