@@ -51,8 +51,8 @@ function _shtab_octavia_v2_checks_using
   test "$_shtab_octavia_v2_checks_cmdpath" = "$argv"
 end
 
-set -g _shtab_octavia_v2_checks_commands upgrade 'upgrade check' validate sample compare list explain
-set -g _shtab_octavia_v2_checks_opts_with_value --backend --config-dir --config-file --deadline --fail-level --format --only --output --probe-timeout --set --skip --target-release --wait
+set -g _shtab_octavia_v2_checks_commands upgrade 'upgrade check' validate sample compare drill 'drill begin' 'drill finish' 'drill clean' list explain
+set -g _shtab_octavia_v2_checks_opts_with_value --backend --config-dir --config-file --deadline --fail-level --flows --format --only --output --probe-timeout --set --skip --target-release --timeout --wait
 
 complete -c octavia-v2-checks -e
 complete -c octavia-v2-checks -f
@@ -94,6 +94,38 @@ complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using sample' -l outp
 complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using; and test $_shtab_octavia_v2_checks_npos -eq 0' -a compare -d 'Reads reports of "upgrade check --json" from several hosts. Exit codes: 0 the hosts agree, 1 they differ in what does no harm, 2 they differ in what does.'
 complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using compare' -s h -l help -d 'show this help message and exit'
 complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using compare' -l format -xka "table json" -d format
+complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using; and test $_shtab_octavia_v2_checks_npos -eq 0' -a drill -d 'Posts harmless flows in a namespace of their own, lets a worker begin one, kills it, and waits for another to finish. Writes to jobboard and persistence database, and removes everything again. Exit codes: 0 all is well, 1 warnings, 2 failures, 64 a usage error, 130 interrupted, 255 the run itself failed.'
+complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill' -s h -l help -d 'show this help message and exit'
+complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill' -l config-file -x -d 'read a configuration file; may be given several times, later ones win (default: what octavia-status reads)'
+complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill' -l config-dir -x -d 'read a directory of *.conf files; may be given several times, later ones win (default: what octavia-status reads)'
+complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill' -l timeout -x -d 'seconds for all of it (default: three times that of a claim, and 30)'
+complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill' -l format -xka "table json junit" -d format
+complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill' -l output -x -d 'write the report to FILE; stdout then has the table'
+complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill' -l yes -d 'do not ask before it begins'
+complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill' -l flows -x -d 'how many flows to post (default: 1)'
+complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill; and test $_shtab_octavia_v2_checks_npos -eq 0' -a begin -d 'do the first half, up to the kill, on this host'
+complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill begin' -s h -l help -d 'show this help message and exit'
+complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill begin' -l config-file -x -d 'read a configuration file; may be given several times, later ones win (default: what octavia-status reads)'
+complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill begin' -l config-dir -x -d 'read a directory of *.conf files; may be given several times, later ones win (default: what octavia-status reads)'
+complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill begin' -l timeout -x -d 'seconds for all of it (default: three times that of a claim, and 30)'
+complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill begin' -l format -xka "table json junit" -d format
+complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill begin' -l output -x -d 'write the report to FILE; stdout then has the table'
+complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill begin' -l yes -d 'do not ask before it begins'
+complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill begin' -l flows -x -d 'how many flows to post (default: 1)'
+complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill; and test $_shtab_octavia_v2_checks_npos -eq 0' -a finish -d 'do the second half on this host'
+complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill finish' -s h -l help -d 'show this help message and exit'
+complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill finish' -l config-file -x -d 'read a configuration file; may be given several times, later ones win (default: what octavia-status reads)'
+complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill finish' -l config-dir -x -d 'read a directory of *.conf files; may be given several times, later ones win (default: what octavia-status reads)'
+complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill finish' -l timeout -x -d 'seconds for all of it (default: three times that of a claim, and 30)'
+complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill finish' -l format -xka "table json junit" -d format
+complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill finish' -l output -x -d 'write the report to FILE; stdout then has the table'
+complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill; and test $_shtab_octavia_v2_checks_npos -eq 0' -a clean -d 'remove what earlier drills have left'
+complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill clean' -s h -l help -d 'show this help message and exit'
+complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill clean' -l config-file -x -d 'read a configuration file; may be given several times, later ones win (default: what octavia-status reads)'
+complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill clean' -l config-dir -x -d 'read a directory of *.conf files; may be given several times, later ones win (default: what octavia-status reads)'
+complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill clean' -l timeout -x -d 'seconds for all of it (default: three times that of a claim, and 30)'
+complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill clean' -l format -xka "table json junit" -d format
+complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill clean' -l output -x -d 'write the report to FILE; stdout then has the table'
 complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using; and test $_shtab_octavia_v2_checks_npos -eq 0' -a list -d 'print every check and every finding id'
 complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using list' -s h -l help -d 'show this help message and exit'
 complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using list' -l format -xka "table json" -d format

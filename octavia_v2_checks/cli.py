@@ -23,6 +23,7 @@ from octavia_v2_checks import streams
 from octavia_v2_checks.commands import catalogue
 from octavia_v2_checks.commands import check
 from octavia_v2_checks.commands import compare
+from octavia_v2_checks.commands import drill
 from octavia_v2_checks.commands import sample
 from octavia_v2_checks.commands import validate
 
@@ -57,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
         prog='octavia-v2-checks',
         description='Tells before an upgrade whether the jobboard and the '
                     'persistence database of Octavia\'s amphorav2 provider '
-                    'work. Reads only.')
+                    'work. Reads only, but for the drill.')
     whole.add_argument('--version', action='store_true',
                         help='print the version and exit')
     whole.add_argument('--debug', action='store_true',
@@ -66,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
     arguments.config_arguments(whole, 'config')
     commands = whole.add_subparsers(dest='command', metavar='COMMAND',
                                      parser_class=arguments.Parser)
-    for command in (check, validate, sample, compare, catalogue):
+    for command in (check, validate, sample, compare, drill, catalogue):
         command.add(commands)
     return whole
 

@@ -132,8 +132,9 @@ def _redis_account(settings):
     if settings.get('jobboard_redis_backend_db'):
         commands.append('SELECT')
     namespace = settings.get('jobboard_backend_namespace')
-    keys = statements.word(
-        f'~{statements.literally(namespace)}:*')
+    keys = ' '.join(map(statements.word, (
+        f'~{statements.literally(namespace)}:*',
+        statements.drill_keys(namespace))))
     return ['ACL SETUSER ' + _acl_user(user, password, commands, keys)]
 
 

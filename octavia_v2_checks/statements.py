@@ -79,3 +79,11 @@ def rule(command: str) -> str:
 def literally(text: str) -> str:
     """Return a text as a pattern of Redis ACL rules that matches only it."""
     return re.sub(r'([\\*?\[\]])', r'\\\1', text)
+
+
+def drill_keys(namespace: str) -> str:
+    """Return the ACL rule for the keys of drills beside a jobboard.
+
+    :param namespace: that of the jobboard
+    """
+    return f'~{literally(namespace.rstrip("/"))}_drill_*'

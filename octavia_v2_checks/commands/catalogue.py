@@ -50,10 +50,10 @@ def _list(args) -> int:
             {'id': id_, 'title': title, 'findings': [
                 {'id': e.id, 'severity': e.severity.lower(),
                  'title': e.title} for e in catalogue.area(id_).values()]}
-            for id_, title in catalogue.CHECKS.items()], indent=2))
+            for id_, title in catalogue.AREAS.items()], indent=2))
     else:
         width = max(len(e.id) for e in catalogue.entries())
-        for id_, title in catalogue.CHECKS.items():
+        for id_, title in catalogue.AREAS.items():
             lines.append(f'{id_}: {title}')
             lines += [f'  {e.id:<{width}}  {e.severity.lower():<7}  {e.title}'
                       for e in catalogue.area(id_).values()]
@@ -63,9 +63,9 @@ def _list(args) -> int:
 
 def _explain(args) -> int:
     from octavia_v2_checks import output
-    if args.id in catalogue.CHECKS:
+    if args.id in catalogue.AREAS:
         output.show('\n'.join([
-            f'{args.id}: {catalogue.CHECKS[args.id]}', '',
+            f'{args.id}: {catalogue.AREAS[args.id]}', '',
             *(f'  {id_}' for id_ in catalogue.area(args.id))]))
         return 0
     known = {e.id: e for e in catalogue.entries()}

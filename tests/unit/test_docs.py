@@ -126,7 +126,7 @@ def test_every_finding_has_its_entry():
 
 def test_findings_that_are_named_exist(page):
     ids = {e.id for e in catalogue.entries()}
-    areas = '|'.join(catalogue.CHECKS)
+    areas = '|'.join(catalogue.AREAS)
     for id_ in re.findall(rf'(?<![\w./-])(?:{areas})\.[a-z]+(?:-[a-z]+)*'
                           rf'(?![\w./(-])', page):
         assert id_ in ids

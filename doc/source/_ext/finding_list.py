@@ -28,7 +28,7 @@ from octavia_v2_checks import catalogue
 
 def _lines() -> list[str]:
     lines = []
-    for check, title in catalogue.CHECKS.items():
+    for check, title in catalogue.AREAS.items():
         heading = f'{title} (``{check}``)'
         lines += [heading, '-' * len(heading), '']
         for entry in catalogue.area(check).values():

@@ -21,9 +21,7 @@ who may do what (``access``) and what lies on the board (``board``).
 
 from collections.abc import Iterator
 import contextlib
-import shlex
 import ssl
-import sys
 from typing import Any
 from typing import NamedTuple
 
