@@ -208,22 +208,20 @@ class _Run:
     def snapshot(self) -> 'Result':
         """Return the result as it stands, late or not.
 
-        Without secrets, and with the operator's waivers on the findings.
+        With the operator's waivers on the findings, and secrets in them.
         """
         ended = self.ended.is_set()
         said = list(self.findings)
         if not ended:
             said.append(self._late())
-        clean = self.settings.redactor
-        said = waived((cleaned(f, clean) for f in said), self.settings)
+        said = waived(said, self.settings)
         blocked = self.blocked if ended else None
         if self.applies and not blocked and not any(
                 f.id == f'{self.check.id}.undetermined' for f in said):
             said += unmatched(self.check.id, said, self.settings)
         duration = self.duration or time.monotonic() - self.started
-        return Result(self.check.id, self.title, said,
-                      [clean(n) for n in self.notes], blocked, duration,
-                      self.applies)
+        return Result(self.check.id, self.title, said, list(self.notes),
+                      blocked, duration, self.applies)
 
 
 def _what(exc):
@@ -267,8 +265,7 @@ def run(settings: settings_.Settings, selected: Sequence[Check],
         one.ended.wait(deadline.left())
     results = {r.check.id: r.snapshot() for r in runs}
     deadline.close()
-    rows = tuple(_row(r, results, settings.redactor)
-                 for r in results.values())
+    rows = tuple(_row(r, results, settings) for r in results.values())
     return Report(rows, tuple(skipped), versions.installed('octavia'),
                   versions.installed('taskflow'), started,
                   time.monotonic() - begin,
@@ -324,36 +321,51 @@ def unmatched(check: str, findings: Iterable[Finding],
             and not any(rule.covers(f.id, f.host) for f in found)]
 
 
-def _row(result, results, clean):
-    said = sorted(result.findings, key=lambda f: -f.severity)
-    severity = max((f.counts for f in said), default=Severity.SUCCESS)
-    note = ' '.join(result.notes) or None
+def _row(result, results, settings):
+    said = list(result.findings)
+    notes = list(result.notes)
     cause = None
     if result.blocked:
-        reason = clean(result.blocked.reason)
+        reason = result.blocked.reason.rstrip('.')
         cause = _cause(result, results)
         if cause:
-            severity = max(severity, cause.counts)
             also = f', {cause.waived.as_text()}' if cause.waived else ''
-            note = f'Not checked: {reason} ({cause.id}{also}).'
+            notes = [f'Not checked: {reason} ({cause.id}{also}).']
         else:
-            said.insert(0, undetermined(
-                result.id, f'Not checked: {reason}.',
-                f'Run the check {result.blocked.check}, which names the '
-                f'cause: octavia-v2-checks upgrade check --only '
-                f'{result.blocked.check}'))
-            severity = Severity.FAILURE
-    return Row(result.id, result.title, severity, tuple(said), note,
-               result.duration, result.applies, cause)
+            said = waived([_unseen(result, settings)], settings) + said
+    clean = settings.redactor
+    said = [cleaned(f, clean)
+            for f in sorted(said, key=lambda f: -f.severity)]
+    severity = max((f.counts for f in [*said, *([cause] if cause else [])]),
+                   default=Severity.SUCCESS)
+    return Row(result.id, result.title, severity, tuple(said),
+               clean(' '.join(notes)) or None, result.duration,
+               result.applies, cause and cleaned(cause, clean))
 
 
 def _cause(result, results):
-    """Return the finding that kept a check from looking, if one was made."""
-    seen = set()
-    while result and result.blocked and result.id not in seen:
-        seen.add(result.id)
-        result = results.get(result.blocked.check)
-    if not result or result.blocked:
-        return None
-    failures = [f for f in result.findings if f.severity is Severity.FAILURE]
-    return max(failures, key=lambda f: f.counts, default=None)
+    """Return the finding of another row that kept a check from looking."""
+    causes = [f for other in results.values() if other.id != result.id
+              for f in other.findings if f.severity is Severity.FAILURE
+              and result.blocked.is_by(f)]
+    return max(causes, key=lambda f: f.counts, default=None)
+
+
+def _unseen(result, settings):
+    """Return the finding of a row whose cause no other row reports."""
+    blocked = result.blocked
+    message = f'Not checked: {blocked.reason.rstrip(".")}.'
+    if blocked.cause:
+        return dataclasses.replace(
+            blocked.cause, id=f'{result.id}.undetermined', message=message,
+            severity=Severity.FAILURE)
+    if blocked.option:
+        group, _, name = blocked.option.partition('.')
+        value = settings.values.get((group, name))
+        return dataclasses.replace(
+            undetermined(result.id, message,
+                         f'Correct {name} in section [{group}].'),
+            **value.where if value else {'option': blocked.option})
+    return undetermined(
+        result.id, message,
+        f'Remove what keeps {result.id} from looking, and run it again.')

@@ -120,18 +120,40 @@ class NotApplicable(Exception):
         self.reason = str(reason)
 
 
+#: What a waiver of it does not make readable: the value is another than it
+#: should be, and whether a worker can read it is a different question.
+_OF_CONTENT = frozenset({
+    'config.placeholder', 'config.persistence-shared', 'config.port-mismatch',
+    'config.release', 'config.misplaced-option'})
+
+
 class Blocked(Exception):
-    """Raised by a check that another check's finding keeps from looking.
+    """Raised by a check that something keeps from looking.
 
-    One cause makes one finding: the row then reads "Not checked" and refers
-    to the other's. Where the other check did not report it (skipped, or it
-    got through a moment earlier), the row says ``undetermined`` itself.
+    One cause makes one finding: where another row of the run reports it,
+    the row reads "Not checked" and refers to it. Where none does (its check
+    is skipped, or it got through a moment earlier), the row says
+    ``undetermined`` itself, and what the cause was.
 
-    :param check: id of the check that is to report the cause
     :param reason: what was in the way, for a reader
+    :param cause: the finding that names it, as another row makes it
+    :param option: ``group.name`` of the option that is in the way, where a
+        ``config.*`` finding names it
     """
 
-    def __init__(self, check: str, reason: str):
+    def __init__(self, reason: str, *, cause: Finding | None = None,
+                 option: str | None = None):
         super().__init__(reason)
-        self.check = check
         self.reason = str(reason)
+        self.cause = cause
+        self.option = option
+
+    def is_by(self, found: Finding) -> bool:
+        """Return whether a finding of another row is the very cause."""
+        if self.cause is None:
+            return (self.option is not None and found.option == self.option
+                    and found.id.startswith('config.')
+                    and not (found.waived and found.id in _OF_CONTENT))
+        return ((found.id, found.host) == (self.cause.id, self.cause.host)
+                and (None in (found.option, self.cause.option)
+                     or found.option == self.cause.option))

@@ -58,15 +58,11 @@ def check(settings: settings_.Settings, deadline: clock.Deadline
             'backend, anew.', **settings[_DRIVER].where)
         return
     if kind is None:
-        yield findings.finding(
-            'jobboard.undetermined',
-            f'Nothing here knows how to look at {driver}.',
-            f'Install a package that brings an entry point {driver} in '
-            f'{ENTRY_POINTS}.', **settings[_DRIVER].where)
+        yield unknown(settings)
         return
     yield from _client(settings, kind.client)
     for said in shared(kind, settings, deadline).probe():
-        yield said if isinstance(said, str) else _finding(settings, said)
+        yield said if isinstance(said, str) else finding_of(settings, said)
 
 
 def load(driver: str) -> type[jobboard.Jobboard] | None:
@@ -90,7 +86,19 @@ def shared(kind: type[jobboard.Jobboard], settings: settings_.Settings,
     return deadline.shared('jobboard', lambda: kind(settings, deadline))
 
 
-def _finding(settings: settings_.Settings, fault: net.Fault) -> Finding:
+def unknown(settings: settings_.Settings) -> Finding:
+    """Return the finding of a driver that nothing here can look at."""
+    driver = settings.get(_DRIVER)
+    return findings.finding(
+        'jobboard.undetermined',
+        f'Nothing here knows how to look at {driver}.',
+        f'Install a package that brings an entry point {driver} in '
+        f'{ENTRY_POINTS}.', **settings[_DRIVER].where)
+
+
+def finding_of(settings: settings_.Settings, fault: net.Fault) -> Finding:
+    """Return the finding of a fault, the same in every row that meets it.
+    """
     where = settings[fault.option].where if fault.option else {}
     return findings.finding(f'jobboard.{fault.slug}', fault.text,
                             fault.remedy, host=fault.host, **where)

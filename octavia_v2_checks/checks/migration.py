@@ -25,7 +25,6 @@ from octavia_v2_checks import findings
 from octavia_v2_checks import settings as settings_
 from octavia_v2_checks import statements
 from octavia_v2_checks.backends import database
-from octavia_v2_checks.backends import net
 from octavia_v2_checks.checks import persistence
 from octavia_v2_checks.upstream import revisions
 from octavia_v2_checks.upstream import versions
@@ -68,17 +67,20 @@ def check(settings: settings_.Settings, deadline: clock.Deadline
     :raises findings.Blocked: if the database cannot be reached or read
     """
     settings.require_jobboard()
-    try:
-        with persistence.database_of(settings, deadline) as base:
-            look = _Look(base, settings)
-            yield from look.findings()
-    except net.Fault as fault:
-        raise findings.Blocked(
-            'persistence', fault.text.rstrip('.')) from None
-    except database.QueryError as exc:
-        raise findings.Blocked(
-            'persistence', f'the account may not read the schema (error '
-            f'{exc.code})') from None
+    with persistence.asking(settings):
+        base = persistence.database_of(settings, deadline)
+    with persistence.asking(settings, base), base:
+        yield from look(settings, base)
+
+
+def look(settings: settings_.Settings, base: database.Database
+         ) -> Iterator[findings.Finding | str]:
+    """Yield what is wrong with an open database, or one fact.
+
+    :raises net.Fault: if it does not answer
+    :raises database.QueryError: if it refuses to be read
+    """
+    yield from _Look(base, settings).findings()
 
 
 class _Look:

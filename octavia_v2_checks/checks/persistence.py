@@ -14,6 +14,7 @@
 
 from collections.abc import Iterable
 from collections.abc import Iterator
+import contextlib
 import dataclasses
 import re
 
@@ -55,11 +56,10 @@ def check(settings: settings_.Settings, deadline: clock.Deadline
                 yield (dataclasses.replace(said, **where)
                        if isinstance(said, findings.Finding) else said)
     except net.Fault as fault:
-        yield _finding(settings, fault.slug, fault.text,
-                       fault.remedy or (
-                           _connect_remedy(settings, base, fault.slug,
-                                           deadline) if base else None),
-                       base)
+        if base and not fault.remedy:
+            fault.remedy = _connect_remedy(settings, base, fault.slug,
+                                           deadline)
+        yield finding_of(settings, fault, base)
 
 
 def database_of(settings: settings_.Settings, deadline: clock.Deadline
@@ -73,15 +73,46 @@ def database_of(settings: settings_.Settings, deadline: clock.Deadline
     base = database.Database(settings.get('persistence_connection'), deadline)
     if base.is_memory:
         raise findings.Blocked(
-            'config', 'persistence_connection names a database in memory')
+            'persistence_connection names a database in memory',
+            option=settings['persistence_connection'].option)
     return base
 
 
-def _finding(settings, slug, text, remedy, base):
+def finding_of(settings: settings_.Settings, fault: net.Fault,
+               base: database.Database | None) -> findings.Finding:
+    """Return the finding of a fault, the same in every row that meets it.
+
+    :param base: what it is a fault of, None if there is not even that
+    """
     return findings.finding(
-        f'persistence.{slug}', text, remedy,
+        f'persistence.{fault.slug}', fault.text, fault.remedy,
         host=base.host if base else None,
         **settings['persistence_connection'].where)
+
+
+def _refusal(settings, error, base):
+    return finding_of(settings, net.Fault(
+        error.slug or 'undetermined',
+        f'{base.host} does not let {base.user!r} read the tables (error '
+        f'{error.code}).'), base)
+
+
+@contextlib.contextmanager
+def asking(settings: settings_.Settings,
+           base: database.Database | None = None) -> Iterator[None]:
+    """Let another row refer to what the database is at fault for.
+
+    :param base: what is asked, None while it is not even made
+    :raises findings.Blocked: in place of the fault or refusal
+    """
+    try:
+        yield
+    except net.Fault as fault:
+        raise findings.Blocked(
+            fault.text, cause=finding_of(settings, fault, base)) from None
+    except database.QueryError as exc:
+        cause = _refusal(settings, exc, base)
+        raise findings.Blocked(cause.message, cause=cause) from None
 
 
 def _members(settings, base):

@@ -19,6 +19,7 @@ be one release behind.
 
 from collections.abc import Iterable
 from collections.abc import Iterator
+import contextlib
 import datetime
 import time
 from typing import NamedTuple
@@ -103,15 +104,17 @@ def check(settings: settings_.Settings, deadline: clock.Deadline
             'cannot be looked at; nothing was contacted.')
     try:
         base = database.Database(url, deadline)
+        base.connect()
     except findings.Blocked:
         # Its words are about the other database.
-        yield _undetermined(settings, 'SQLAlchemy cannot use its URL', None)
+        yield _undetermined(settings, 'its URL is of no use to the driver',
+                            None)
         return
     except net.Fault as fault:
         yield _undetermined(settings, fault.slug, fault.host)
         return
     try:
-        with base:
+        with contextlib.closing(base):
             try:
                 yield from _look(settings, deadline, base)
             except database.QueryError as exc:
@@ -125,8 +128,11 @@ def check(settings: settings_.Settings, deadline: clock.Deadline
     except database.QueryError as exc:
         if logbooks.is_missing_table(exc) and _is_persistence(settings):
             raise findings.Blocked(
-                'config', '[database] connection names the persistence '
-                'database, which has no tables of Octavia') from None
+                '[database] connection names the persistence database, which '
+                'has no tables of Octavia', cause=findings.finding(
+                    'config.persistence-shared', 'Both are one database.',
+                    option=settings['persistence_connection'].option)
+            ) from None
         yield _undetermined(settings, f'error {exc.code}', base.host)
 
 

@@ -31,6 +31,7 @@ from octavia_v2_checks import findings
 from octavia_v2_checks import opts
 from octavia_v2_checks import waivers
 from octavia_v2_checks.settings import inifile
+from octavia_v2_checks.settings import problems
 from octavia_v2_checks.settings import reader as reader_
 from octavia_v2_checks.settings import redact
 from octavia_v2_checks.settings.reader import Value
@@ -89,11 +90,13 @@ class Settings:
         """
         if self.unreadable:
             raise findings.Blocked(
-                'config', 'the configuration does not parse')
+                'the configuration does not parse',
+                cause=next(problems.finding_of(f, p) for f in self.files
+                           for p in f.problems))
         value = self.values[group, name]
         if value.error:
-            raise findings.Blocked(
-                'config', f'[{group}] {name} has no valid value')
+            raise findings.Blocked(f'[{group}] {name} has no valid value',
+                                   option=value.option)
         return value.value
 
     def own(self, name: str) -> Any:

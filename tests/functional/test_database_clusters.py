@@ -138,7 +138,7 @@ def test_hosts_that_no_driver_takes(spot):
     """SQLAlchemy does not take two ways of naming them at once."""
     with pytest.raises(probing.Blocked) as caught:
         probe(spot, spot.server, spot.server, port='5432')
-    assert caught.value.check == 'config'
+    assert caught.value.option == 'task_flow.persistence_connection'
 
 
 def become_standby(server):

@@ -136,7 +136,7 @@ def test_tls_options_that_no_worker_could_use(probe, secure, tls, change):
     options = {k: v for k, v in (tls | change).items() if v is not None}
     with pytest.raises(probing.Blocked) as caught:
         probe(secure, **{TLS: options})
-    assert caught.value.check == 'config'
+    assert caught.value.option == f'task_flow.{TLS}'
 
 
 def test_a_key_with_a_password_is_not_asked_for(probe, authority, secure,
@@ -429,7 +429,7 @@ def test_killed_while_we_look(probe):
 def test_hosts_that_etcd3gw_cannot_use(probe, hosts):
     with pytest.raises(probing.Blocked) as caught:
         probe(hosts, 2379)
-    assert caught.value.check == 'config'
+    assert caught.value.option == 'task_flow.jobboard_backend_hosts'
     assert 'octavia:' not in caught.value.reason
 
 

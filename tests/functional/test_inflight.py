@@ -418,7 +418,8 @@ def test_jobboard_refused(redis_place):
         with pytest.raises(probing.Blocked) as caught:
             redis_place.probe(jobboard_backend_hosts=script.host,
                               jobboard_backend_port=script.port)
-    assert caught.value.check == 'jobboard'
+    assert caught.value.cause.id == 'jobboard.refused'
+    assert caught.value.cause.host == f'{script.host}:{script.port}'
     assert str(script.port) in caught.value.reason
 
 
@@ -427,7 +428,8 @@ def test_persistence_refused(redis_place):
         with pytest.raises(probing.Blocked) as caught:
             redis_place.probe(persistence_connection=f'mysql+pymysql://u@'
                               f'{script.host}:{script.port}/d')
-    assert caught.value.check == 'persistence'
+    assert caught.value.cause.id == 'persistence.refused'
+    assert caught.value.cause.host == f'{script.host}:{script.port}'
 
 
 def test_persistence_without_tables(redis_place, mariadb):
@@ -435,7 +437,7 @@ def test_persistence_without_tables(redis_place, mariadb):
     mariadb.execute(f'CREATE DATABASE {name}')
     with pytest.raises(probing.Blocked) as caught:
         redis_place.probe(persistence_connection=mariadb.url(database=name))
-    assert caught.value.check == 'migration'
+    assert caught.value.cause.id == 'migration.uninitialised'
 
 
 @pytest.mark.parametrize('place', ['redis-mysql', 'zookeeper-postgresql'],
@@ -444,7 +446,7 @@ def test_persistence_without_a_column(place):
     place.sql('ALTER TABLE flowdetails DROP COLUMN meta')
     with pytest.raises(probing.Blocked) as caught:
         place.probe()
-    assert caught.value.check == 'migration'
+    assert caught.value.cause.id == 'migration.incomplete'
 
 
 def test_not_without_a_jobboard(write_config):

@@ -188,7 +188,8 @@ def test_blocked_by_the_configuration(write_config, option, value):
     with pytest.raises(probing.Blocked) as caught:
         probing.probe('jobboard', write_config(**{
             'jobboard_enabled': True, option: value}))
-    assert caught.value.check == 'config' and option in caught.value.reason
+    assert caught.value.option == f'task_flow.{option}'
+    assert option in caught.value.reason
 
 
 def test_facts_of_a_healthy_server(write_config, redis):

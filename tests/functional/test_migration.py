@@ -343,7 +343,9 @@ def test_blocked_while_the_database_is_refused(write_config):
                 script.host, script.port))
         with pytest.raises(probing.Blocked) as caught:
             probing.probe('migration', config)
-        assert caught.value.check == 'persistence'
+        cause = caught.value.cause
+        assert cause.id == 'persistence.refused'
+        assert cause.host == f'{script.host}:{script.port}'
 
 
 class SQLite:
@@ -424,7 +426,7 @@ def test_sqlite_in_memory(write_config):
     for check in ('persistence', 'migration'):
         with pytest.raises(probing.Blocked) as caught:
             probing.probe(check, config)
-        assert caught.value.check == 'config'
+        assert caught.value.option == 'task_flow.persistence_connection'
 
 
 def test_nothing_is_asked_without_a_jobboard(write_config):

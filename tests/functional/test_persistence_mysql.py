@@ -302,13 +302,13 @@ def test_driver_missing(place):
 def test_parameter_that_the_driver_does_not_take(place):
     with pytest.raises(probing.Blocked) as caught:
         place().probe(nonsense='1')
-    assert caught.value.check == 'config'
+    assert caught.value.option == 'task_flow.persistence_connection'
 
 
 def test_password_that_the_driver_cannot_send(place):
     with pytest.raises(probing.Blocked) as caught:
         place().probe(password='euro-\u20ac')
-    assert caught.value.check == 'config'
+    assert caught.value.option == 'task_flow.persistence_connection'
 
 
 def url(host, port):

@@ -130,7 +130,8 @@ def test_files_of_no_use(probe_redis, strict, tls, certificate, authority,
     options = {k: v for k, v in options.items() if v is not None}
     with pytest.raises(probing.Blocked) as caught:
         probe_redis(strict, **{TLS: options})
-    assert caught.value.check == 'config' and TLS in caught.value.reason
+    assert caught.value.option == f'task_flow.{TLS}'
+    assert TLS in caught.value.reason
 
 
 def test_files_without_tls_are_not_looked_at(probe_redis, redis):

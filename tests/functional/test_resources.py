@@ -231,7 +231,7 @@ def test_the_persistence_database(cloud):
     cloud.url = cloud.place.url
     with pytest.raises(probing.Blocked) as caught:
         cloud.probe()
-    assert caught.value.check == 'config'
+    assert caught.value.cause.id == 'config.persistence-shared'
     assert 'config.persistence-shared' in probing.ids(
         probing.probe('config', cloud.config()))
 
@@ -242,7 +242,7 @@ def test_jobboard_refused(cloud):
         with pytest.raises(probing.Blocked) as caught:
             cloud.probe(jobboard_backend_hosts=script.host,
                         jobboard_backend_port=script.port)
-    assert caught.value.check == 'jobboard'
+    assert caught.value.cause.id == 'jobboard.refused'
 
 
 def test_nothing_is_changed(cloud):

@@ -103,7 +103,7 @@ def test_empty_name(trio, probe):
     """Octavia takes it for a name; the configuration check says so."""
     with pytest.raises(probing.Blocked) as caught:
         probe(trio, '')
-    assert caught.value.check == 'config'
+    assert caught.value.option == 'task_flow.jobboard_redis_sentinel'
 
 
 def test_sentinels_without_the_option(trio, probe_redis):

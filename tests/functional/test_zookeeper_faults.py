@@ -145,7 +145,7 @@ def test_tls_expired(probe, authority, tls):
 def test_tls_files_that_do_not_load(probe, secure, tls, change):
     with pytest.raises(probing.Blocked) as caught:
         probe(secure, **{TLS: tls | change})
-    assert caught.value.check == 'config'
+    assert caught.value.option == f'task_flow.{TLS}'
     assert 'wrong' not in caught.value.reason
 
 
@@ -312,13 +312,13 @@ def test_killed_while_we_look(probe):
 def test_hosts_that_kazoo_cannot_read(probe, host):
     with pytest.raises(probing.Blocked) as caught:
         probe([host], 2181)
-    assert caught.value.check == 'config'
+    assert caught.value.option == 'task_flow.jobboard_backend_hosts'
 
 
 def test_no_hosts(probe):
     with pytest.raises(probing.Blocked) as caught:
         probe([], 2181)
-    assert caught.value.check == 'config'
+    assert caught.value.option == 'task_flow.jobboard_backend_hosts'
 
 
 def test_brackets(probe):

@@ -12,6 +12,7 @@
 
 """The engine: side by side, bounded, fail-closed."""
 
+import dataclasses
 import threading
 import time
 
@@ -22,6 +23,7 @@ from octavia_v2_checks import clock
 from octavia_v2_checks import engine
 from octavia_v2_checks import findings
 from octavia_v2_checks import settings
+from octavia_v2_checks.checks import config
 from octavia_v2_checks.findings import Finding
 from octavia_v2_checks.findings import Severity
 
@@ -44,8 +46,12 @@ def fine(settings, deadline):
     return ['it works']
 
 
+REFUSED = findings.finding('persistence.refused', 'refused', 'start it',
+                           host='db:3306')
+
+
 def failing(settings, deadline):
-    yield Finding('persistence.refused', Severity.FAILURE, 'refused')
+    yield REFUSED
 
 
 def warning(settings, deadline):
@@ -132,30 +138,100 @@ def test_no_thread_holds_the_process(empty):
     release.set()
 
 
-def blocked_by(check):
+def blocked_by(cause=None, option=None):
     def function(settings, deadline):
-        raise findings.Blocked(check, 'the way is blocked')
+        raise findings.Blocked('the way is blocked', cause=cause,
+                               option=option)
     return function
 
 
+def saying(**change):
+    """A check that reports REFUSED, but for what is changed."""
+    return lambda settings, deadline: [dataclasses.replace(REFUSED, **change)]
+
+
 def test_one_cause_makes_one_finding(empty):
-    rows, _ = run(empty, {'persistence': failing,
-                          'migration': blocked_by('persistence'),
-                          'inflight': blocked_by('migration')})
-    for id_ in ('migration', 'inflight'):
-        assert rows[id_].findings == ()
-        assert rows[id_].severity is Severity.FAILURE
-        assert rows[id_].note == ('Not checked: the way is blocked '
-                                  '(persistence.refused).')
+    rows, report = run(empty, {'persistence': failing,
+                               'migration': blocked_by(REFUSED)})
+    assert rows['migration'].findings == ()
+    assert rows['migration'].severity is Severity.FAILURE
+    assert rows['migration'].blocked_by == REFUSED
+    assert rows['migration'].note == ('Not checked: the way is blocked '
+                                      '(persistence.refused).')
+    assert report.to_do == [REFUSED]
 
 
 @pytest.mark.parametrize('others', [
-    {}, {'persistence': fine}, {'persistence': blocked_by('migration')}])
-def test_blocked_by_a_check_that_says_nothing(empty, others):
-    rows, _ = run(empty, {**others, 'migration': blocked_by('persistence')})
-    assert [f.id for f in rows['migration'].findings] == [
-        'migration.undetermined']
+    {}, {'persistence': fine}, {'persistence': warning},
+    {'persistence': saying(host='other:3306')},
+    {'persistence': saying(id='persistence.timeout')},
+    {'persistence': saying(severity=Severity.WARNING)},
+    {'persistence': blocked_by(REFUSED)}])
+def test_blocked_by_what_no_other_row_reports(empty, others):
+    """The row then names what it has seen, and what mends that."""
+    rows, _ = run(empty, {**others, 'migration': blocked_by(REFUSED)})
+    assert rows['migration'].findings == (dataclasses.replace(
+        REFUSED, id='migration.undetermined',
+        message='Not checked: the way is blocked.'),)
     assert rows['migration'].severity is Severity.FAILURE
+    assert rows['migration'].blocked_by is None
+
+
+def test_a_row_is_no_cause_of_itself(empty):
+    def both(settings, deadline):
+        yield REFUSED
+        raise findings.Blocked('the way is blocked', cause=REFUSED)
+
+    rows, _ = run(empty, {'persistence': both})
+    assert [f.id for f in rows['persistence'].findings] == [
+        'persistence.undetermined', 'persistence.refused']
+
+
+def test_blocked_by_an_option(tmp_path):
+    path = tmp_path / 'octavia.conf'
+    path.write_text('[task_flow]\njobboard_enabled = perhaps\n')
+    loaded = settings.load([('file', str(path))])
+
+    def asking(settings, deadline):
+        settings.get('jobboard_enabled')
+
+    rows, _ = run(loaded, {'config': config.check, 'jobboard': asking})
+    assert rows['jobboard'].findings == ()
+    assert rows['jobboard'].blocked_by.id == 'config.invalid-value'
+    rows, _ = run(loaded, {'config': fine, 'jobboard': asking})
+    [found] = rows['jobboard'].findings
+    assert (found.id, found.option, found.line) == (
+        'jobboard.undetermined', 'task_flow.jobboard_enabled', 2)
+    assert 'jobboard_enabled' in found.remedy
+
+
+def test_blocked_by_an_option_that_nobody_knows(empty):
+    rows, _ = run(empty, {'a': blocked_by(option='acme.host')})
+    [found] = rows['a'].findings
+    assert (found.id, found.option) == ('a.undetermined', 'acme.host')
+
+
+def test_blocked_by_a_configuration_that_does_not_parse(tmp_path):
+    path = tmp_path / 'octavia.conf'
+    path.write_text('[task_flow\n')
+    loaded = settings.load([('file', str(path))])
+
+    def asking(settings, deadline):
+        settings.get('jobboard_enabled')
+
+    rows, _ = run(loaded, {'config': config.check, 'jobboard': asking})
+    assert rows['jobboard'].blocked_by.id == 'config.parse-error'
+    rows, _ = run(loaded, {'jobboard': asking})
+    [found] = rows['jobboard'].findings
+    assert (found.id, found.file, found.line) == (
+        'jobboard.undetermined', str(path), 1)
+
+
+def test_blocked_for_no_reason_that_a_finding_has(empty):
+    rows, _ = run(empty, {'persistence': failing, 'a': blocked_by()})
+    [found] = rows['a'].findings
+    assert found.id == 'a.undetermined'
+    assert rows['a'].severity is Severity.FAILURE
 
 
 def test_not_applicable_is_a_success_that_says_why(empty):
@@ -226,8 +302,6 @@ def test_every_check_can_be_undetermined():
 
 
 def test_a_rule_that_crashes(empty, monkeypatch):
-    from octavia_v2_checks.checks import config
-
     def broken(view):
         raise RuntimeError('top-secret-text')
 
@@ -240,7 +314,7 @@ def test_a_rule_that_crashes(empty, monkeypatch):
 def test_what_was_found_before_the_way_was_blocked_is_shown(empty):
     def half(settings, deadline):
         yield Finding('migration.note', Severity.WARNING, 'seen before')
-        raise findings.Blocked('persistence', 'the way is blocked')
+        raise findings.Blocked('the way is blocked', cause=REFUSED)
 
     rows, _ = run(empty, {'persistence': failing, 'migration': half})
     assert rows['migration'].details == (

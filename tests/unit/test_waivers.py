@@ -12,6 +12,7 @@
 
 """Waivers: what they cover, for how long, and what they cover no longer."""
 
+import dataclasses
 import datetime
 import json
 
@@ -42,13 +43,16 @@ def load(tmp_path):
     return write
 
 
-def refused(_settings, _deadline):
-    yield Finding('persistence.refused', Severity.FAILURE, 'refused', 'start',
+REFUSED = Finding('persistence.refused', Severity.FAILURE, 'refused', 'start',
                   host='10.0.0.1:3306')
 
 
+def refused(_settings, _deadline):
+    yield REFUSED
+
+
 def blocked(_settings, _deadline):
-    raise findings.Blocked('persistence', 'the database does not answer')
+    raise findings.Blocked('the database does not answer', cause=REFUSED)
 
 
 def fine(_settings, _deadline):
@@ -117,15 +121,51 @@ def test_what_a_waived_finding_blocks_does_not_count_either(load):
     assert report.exit_code('warning') == 0
 
 
-def test_one_that_is_not_waived_blocks_beside_one_that_is(load):
-    def two(_settings, _deadline):
+@pytest.mark.parametrize('waiver', [
+    'persistence.timeout', 'persistence.refused host=10.0.0.2'])
+def test_a_waiver_excuses_nothing_else(load, waiver):
+    """Neither another finding of that server, nor that of another server."""
+    def three(_settings, _deadline):
         yield from refused(None, None)
-        yield Finding('persistence.timeout', Severity.FAILURE, 'silent')
+        yield dataclasses.replace(REFUSED, id='persistence.timeout')
+        yield dataclasses.replace(REFUSED, host='10.0.0.2:3306')
 
-    waiver = f'persistence.refused until={TODAY} reason=being moved'
-    rows, _ = run(load(waiver), persistence=two, migration=blocked)
+    loaded = load(f'{waiver} until={TODAY} reason=being moved')
+    rows, _ = run(loaded, persistence=three, migration=blocked)
     assert rows['migration'].severity is Severity.FAILURE
-    assert 'persistence.timeout' in rows['migration'].note
+    assert rows['migration'].note.endswith('(persistence.refused).')
+
+
+def test_what_nobody_else_saw_is_not_excused(load):
+    """The server stops answering when a waived finding is already told."""
+    loaded = load(f'persistence.member-down until={TODAY} reason=a',
+                  f'persistence.refused until={TODAY} reason=a')
+    rows, _ = run(loaded, persistence=lambda s, d: [dataclasses.replace(
+        REFUSED, id='persistence.member-down')], migration=blocked)
+    assert rows['migration'].severity is Severity.FAILURE
+    [found] = rows['migration'].findings
+    assert (found.id, found.host) == ('migration.undetermined', REFUSED.host)
+
+
+def test_what_could_not_be_looked_at_can_be_waived_by_its_name(load):
+    loaded = load(f'migration.undetermined until={TODAY} reason=a')
+    rows, _ = run(loaded, persistence=fine, migration=blocked)
+    assert rows['migration'].severity is Severity.SUCCESS
+    assert rows['migration'].findings[0].waived
+
+
+@pytest.mark.parametrize('found, excused', [
+    ('config.invalid-value', True), ('config.half-quoted', True),
+    ('config.placeholder', False), ('config.release', False)])
+def test_a_waiver_of_what_a_value_is_makes_it_not_readable(
+        load, found, excused):
+    def option(_settings, _deadline):
+        raise findings.Blocked('no value', option='task_flow.engine')
+
+    loaded = load(f'{found} until={TODAY} reason=a')
+    rows, _ = run(loaded, jobboard=option, config=lambda s, d: [
+        findings.finding(found, 'wrong', option='task_flow.engine')])
+    assert (rows['jobboard'].severity is Severity.SUCCESS) is excused
 
 
 def test_a_waiver_that_covers_nothing(load):

@@ -28,6 +28,8 @@ from octavia_v2_checks.backends import stream as stream_
 from octavia_v2_checks.backends.database import errors
 from octavia_v2_checks.backends.database import hosts
 
+_OPTION = 'task_flow.persistence_connection'
+
 DEFAULT_PORTS = {'mysql': 3306, 'mariadb': 3306, 'postgresql': 5432}
 
 
@@ -61,8 +63,8 @@ class Database:
             self._dialect_class = self._url.get_dialect()
         except (exc.ArgumentError, exc.NoSuchModuleError, ValueError):
             raise findings.Blocked(
-                'config', 'persistence_connection is not a URL that '
-                'SQLAlchemy knows') from None
+                'persistence_connection is not a URL that SQLAlchemy knows',
+                option=_OPTION) from None
         except ModuleNotFoundError as error:
             raise self._driver_missing(error) from None
         self._deadline = deadline
@@ -111,8 +113,8 @@ class Database:
                 asked = dialect().create_connect_args(self._url)[1]
             except exc.ArgumentError:
                 raise findings.Blocked(
-                    'config', 'persistence_connection names its hosts in a '
-                    'way that SQLAlchemy does not take') from None
+                    'persistence_connection names its hosts in a way that '
+                    'SQLAlchemy does not take', option=_OPTION) from None
             host, port = asked.get('host'), asked.get('port')
         if self.kind == 'sqlite' or not host or host.startswith('/'):
             return []
@@ -169,12 +171,12 @@ class Database:
             if 'argument' not in str(exc.args):
                 raise self._connect_fault(exc, clock) from None
             raise findings.Blocked(
-                'config', 'the database driver does not take a parameter of '
-                'persistence_connection') from None
+                'the database driver does not take a parameter of '
+                'persistence_connection', option=_OPTION) from None
         except UnicodeEncodeError:
             raise findings.Blocked(
-                'config', 'the database driver cannot send the password in '
-                'persistence_connection') from None
+                'the database driver cannot send the password in '
+                'persistence_connection', option=_OPTION) from None
         except FileNotFoundError as exc:
             # The ssl module does not say which file it misses.
             raise net.Fault(

@@ -44,6 +44,7 @@ MINIMUM = (3, 0)
 #: The first release of etcd3gw that asks the server for the path.
 DISCOVERS = (2, 3)
 
+_HOSTS = 'jobboard_backend_hosts'
 _TLS = 'jobboard_etcd_ssl_options'
 _PATH = 'jobboard_etcd_api_path'
 _PATH_VARIABLE = 'ETCD3GW_API_PATH'
@@ -191,7 +192,8 @@ class Etcd:
     def _place(self):
         hosts = self._settings.get('jobboard_backend_hosts')
         if not hosts:
-            raise findings.Blocked('config', 'jobboard_backend_hosts is empty')
+            raise findings.Blocked(f'{_HOSTS} is empty',
+                                   option=f'task_flow.{_HOSTS}')
         host = hosts[0]
         # etcd3gw puts brackets around whatever has a colon.
         if ':' in host:
@@ -201,8 +203,8 @@ class Etcd:
                 host = ''
         if not re.fullmatch(r'[^\s/?#@\\]+', host):
             raise findings.Blocked(
-                'config', 'jobboard_backend_hosts begins with an entry that '
-                'etcd3gw takes for no host')
+                f'{_HOSTS} begins with an entry that etcd3gw takes for no '
+                f'host', option=f'task_flow.{_HOSTS}')
         return host, self._settings.get('jobboard_backend_port')
 
     def _url(self):
@@ -212,7 +214,8 @@ class Etcd:
     def _options(self):
         options = self._settings.get(_TLS)
         if 'use_ssl' not in options:
-            raise findings.Blocked('config', f'{_TLS} has no use_ssl')
+            raise findings.Blocked(f'{_TLS} has no use_ssl',
+                                   option=f'task_flow.{_TLS}')
         return options
 
     def _clock(self):
@@ -237,7 +240,8 @@ class Etcd:
         except OSError:
             if not bundle:
                 raise findings.Blocked(
-                    'config', f'ca_cert in {_TLS} cannot be loaded') from None
+                    f'ca_cert in {_TLS} cannot be loaded',
+                    option=f'task_flow.{_TLS}') from None
             raise net.Fault(
                 'tls', f'{bundle[0]} names no file or directory with '
                 f'certificates.', f'Unset {bundle[0]}',
@@ -249,8 +253,8 @@ class Etcd:
                                         options['cert_key'], '')
             except (OSError, TypeError):
                 raise findings.Blocked(
-                    'config', f'cert_cert and cert_key in {_TLS} cannot be '
-                    f'loaded') from None
+                    f'cert_cert and cert_key in {_TLS} cannot be loaded',
+                    option=f'task_flow.{_TLS}') from None
         return context
 
     def _neighbour(self, url, path):

@@ -51,7 +51,9 @@ class Redis:
         self._hosts = settings.get('jobboard_backend_hosts')
         self._port = settings.get('jobboard_backend_port')
         if not self._hosts:
-            raise findings.Blocked('config', 'jobboard_backend_hosts is empty')
+            raise findings.Blocked(
+                'jobboard_backend_hosts is empty',
+                option='task_flow.jobboard_backend_hosts')
 
     def probe(self) -> Iterator[net.Fault | str]:
         """Yield what is wrong, and as text what was found to be right."""

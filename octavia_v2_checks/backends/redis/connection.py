@@ -119,7 +119,8 @@ def _tls(given: Mapping[str, Any], option: str, major: int | None
     verify = _VERIFY.get(str(given.get('ssl_cert_reqs', 'required')))
     if verify is None:
         raise findings.Blocked(
-            'config', f'{option} has no valid ssl_cert_reqs')
+            f'{option} has no valid ssl_cert_reqs',
+            option=f'task_flow.{option}')
     context = ssl.create_default_context()
     context.check_hostname = bool(verify) and (
         major is None or major >= _FIRST_WITH_HOST_NAME)
@@ -127,7 +128,8 @@ def _tls(given: Mapping[str, Any], option: str, major: int | None
     certificate, key = given.get('ssl_certfile'), given.get('ssl_keyfile')
     if key and not certificate:
         raise findings.Blocked(
-            'config', f'{option} has an ssl_keyfile and no ssl_certfile')
+            f'{option} has an ssl_keyfile and no ssl_certfile',
+            option=f'task_flow.{option}')
     try:
         if certificate:
             # Without an answer here OpenSSL asks the terminal, and waits.
@@ -136,8 +138,8 @@ def _tls(given: Mapping[str, Any], option: str, major: int | None
             context.load_verify_locations(given['ssl_ca_certs'])
     except OSError as exc:
         raise findings.Blocked(
-            'config', f'a file in {option} is of no use '
-            f'({type(exc).__name__})') from None
+            f'a file in {option} is of no use ({type(exc).__name__})',
+            option=f'task_flow.{option}') from None
     return context
 
 

@@ -51,6 +51,7 @@ MINIMUM = (3, 4, 0)
 #: asks for the version.
 BROKEN_WITH_TLS = ('2.11.0',)
 
+_HOSTS = 'jobboard_backend_hosts'
 _TLS = 'jobboard_zookeeper_ssl_options'
 _LIMIT = 65536
 _HIDDEN = 'is not executed because it is not in the whitelist'
@@ -159,9 +160,8 @@ class ZooKeeper:
         """
         members = self.members()
         serving = [m for m in members if m.serves]
-        for fault in [m.fault for m in members if m.fault]:
-            if not serving:
-                raise fault
+        if not serving:
+            raise next(_nobody_serves(members))
         with self.session(serving) as session:
             yield board_zookeeper.ZooKeeperBoard(
                 session, '/' + self._settings.get(
@@ -179,11 +179,12 @@ class ZooKeeper:
                 usable = False
             if not usable or not url.hostname:
                 raise findings.Blocked(
-                    'config', 'jobboard_backend_hosts has an entry that kazoo '
-                    'takes for no host')
+                    f'{_HOSTS} has an entry that kazoo takes for no host',
+                    option=f'task_flow.{_HOSTS}')
             members.append(Member(url.hostname, port))
         if not members:
-            raise findings.Blocked('config', 'jobboard_backend_hosts is empty')
+            raise findings.Blocked(f'{_HOSTS} is empty',
+                                   option=f'task_flow.{_HOSTS}')
         return members
 
     def _tls(self):
@@ -205,8 +206,8 @@ class ZooKeeper:
                     options.get('keyfile_password') or '')
             except OSError:
                 raise findings.Blocked(
-                    'config', f'certfile and keyfile in {_TLS} cannot be '
-                    f'loaded') from None
+                    f'certfile and keyfile in {_TLS} cannot be loaded',
+                    option=f'task_flow.{_TLS}') from None
         return context
 
     def _client_faults(self):

@@ -16,19 +16,14 @@ from collections.abc import Iterator
 
 from octavia_v2_checks.checks.config.view import View
 from octavia_v2_checks.findings import Finding
-from octavia_v2_checks.findings import finding
-
-_IDS = {'parse': 'config.parse-error', 'encoding': 'config.encoding'}
+from octavia_v2_checks.settings import problems
 
 
 def unreadable(view: View) -> Iterator[Finding]:
     """Yield every line that stops the services that read the file."""
     for file in view.settings.files:
         for problem in file.problems:
-            yield finding(
-                _IDS[problem.kind],
-                f'{file.path}, line {problem.line}: {problem.text}.',
-                file=file.path, line=problem.line)
+            yield problems.finding_of(file, problem)
 
 
 RULES = [unreadable]

@@ -29,6 +29,7 @@ from octavia_v2_checks import clock
 from octavia_v2_checks import findings
 from octavia_v2_checks import settings as settings_
 from octavia_v2_checks.backends import board as boards
+from octavia_v2_checks.backends import database
 from octavia_v2_checks.backends import parallel
 from octavia_v2_checks.backends.database import logbooks
 from octavia_v2_checks.checks import persistence
@@ -61,28 +62,30 @@ def check(settings: settings_.Settings, deadline: clock.Deadline
     :raises findings.Blocked: if the board or the database cannot be read
     """
     settings.require_jobboard()
-    with work.asking('persistence'):
+    with persistence.asking(settings):
         base = persistence.database_of(settings, deadline)
-        # The two servers are logged in to side by side: each may be slow.
-        opening = work.open_board(settings, deadline)
-        with parallel.entering(opening) as opened, base:
-            board = opened()
-            count = board.count()
-            kind = _Crowd if count > _CROWD else _Look
-            yield from kind(settings, deadline, logbooks.Logbooks(base),
-                            board, count).findings()
+    # The two servers are logged in to side by side: each may be slow.
+    opening = work.open_board(settings, deadline)
+    with (work.asking(settings, base), parallel.entering(opening) as opened,
+          base):
+        board = opened()
+        count = board.count()
+        kind = _Crowd if count > _CROWD else _Look
+        yield from kind(settings, deadline, base, board, count).findings()
 
 
 class _Look:
     """One board, and what the database says of it."""
 
     def __init__(self, settings: settings_.Settings,
-                 deadline: clock.Deadline, books: logbooks.Logbooks,
+                 deadline: clock.Deadline, base: database.Database,
                  board: boards.Board, count: int):
         self.settings = settings
         self.deadline = deadline
-        self.books = books
-        with work.asking('persistence'):
+        self.books = logbooks.Logbooks(base)
+        #: Around what asks the database.
+        self.asking = functools.partial(work.asking, settings, base)
+        with self.asking():
             self.stored = stored = unfinished.Stored(self._flows())
         self.board = board
         #: How many jobs there were when the look began.
@@ -166,7 +169,7 @@ class _Look:
         """Find the jobs without a logbook among those without a flow."""
         without = {j.book: j for j in page if j.name is not None
                    and self.stored.number(j.book) is None}
-        with work.asking('persistence'):
+        with self.asking():
             there = self.books.existing(b for b in without if b)
         for book, job in without.items():
             if book not in there:
@@ -185,7 +188,7 @@ class _Look:
             if self.deadline.left() < _LAST * self.deadline.seconds:
                 self.twice = False
                 return
-        with work.asking('persistence'):
+        with self.asking():
             there = self.books.existing(
                 j.book for j in self.strangers.values() if j.book)
             # A job that ended just now takes its flow along.
@@ -345,7 +348,7 @@ class _Look:
                 f'of {self.board.trash}.',
                 'Run the check resources for their load balancers, then '
                 'empty the trash. ' + self.board.emptying())
-        with work.asking('persistence'):
+        with self.asking():
             count = self.counts[1]
             oldest = self.books.oldest_ended() if count else None
             if not oldest:
@@ -391,7 +394,7 @@ class _Crowd(_Look):
                 book = unfinished.text(key)
                 self.unresolvable[abs(number)].add(
                     boards.Job(book, f'that of logbook {book}', book))
-        with work.asking('persistence'):
+        with self.asking():
             flows_ = self.counts[0]
         yield self._report(
             'undetermined',

@@ -26,6 +26,8 @@ from octavia_v2_checks.backends import database
 from octavia_v2_checks.backends import net
 from octavia_v2_checks.backends.database import logbooks
 from octavia_v2_checks.checks import jobboard
+from octavia_v2_checks.checks import migration
+from octavia_v2_checks.checks import persistence
 
 #: How many things of a kind a message names.
 SHOWN = 5
@@ -44,39 +46,37 @@ def open_board(settings: settings_.Settings, deadline: clock.Deadline
         opened = jobboard.shared(kind, settings, deadline).board
     except (ImportError, AttributeError, TypeError):
         raise findings.Blocked(
-            'jobboard', f'nothing here knows how to read the board of '
-            f'{driver}') from None
+            f'nothing here knows how to read the board of {driver}',
+            cause=jobboard.unknown(settings)) from None
     try:
         with opened() as board:
             yield board
     except net.Fault as fault:
         raise findings.Blocked(
-            'jobboard', fault.text.rstrip('.')) from None
+            fault.text, cause=jobboard.finding_of(settings, fault)) from None
 
 
 @contextlib.contextmanager
-def asking(check: str) -> Iterator[None]:
-    """Let what a database refuses be told by another check.
+def asking(settings: settings_.Settings, base: database.Database
+           ) -> Iterator[None]:
+    """Let other rows tell what the persistence database is at fault for.
 
-    :param check: its id
-    :raises findings.Blocked: in place of the refusal
+    :raises findings.Blocked: in place of the fault or refusal
     """
-    try:
-        yield
-    except net.Fault as fault:
-        raise findings.Blocked(check, fault.text.rstrip('.')) from None
-    except database.QueryError as exc:
-        if check == 'persistence' and logbooks.is_missing_table(exc):
+    with persistence.asking(settings, base):
+        try:
+            yield
+        except database.QueryError as exc:
+            what = ('tables' if logbooks.is_missing_table(exc) else
+                    'a column' if logbooks.is_missing_column(exc) else None)
+            if what is None:
+                raise
+            wrong = (f for f in migration.look(settings, base)
+                     if isinstance(f, findings.Finding)
+                     and f.severity is findings.Severity.FAILURE)
             raise findings.Blocked(
-                'migration', 'the persistence database has no tables of '
-                'TaskFlow') from None
-        if check == 'persistence' and logbooks.is_missing_column(exc):
-            raise findings.Blocked(
-                'migration', 'the persistence database lacks a column of '
-                'TaskFlow') from None
-        raise findings.Blocked(
-            check, f'the account may not read the tables (error '
-            f'{exc.code})') from None
+                f'the persistence database lacks {what} of TaskFlow',
+                cause=next(wrong, None)) from None
 
 
 def some(names: Iterable[str], count: int) -> str:
