@@ -38,8 +38,11 @@ def probe(check: str, config, deadline: float = 20, timeout: float = 5
     function = importlib.import_module(
         f'octavia_v2_checks.checks.{check}').check
     loaded = settings.load([('file', str(config))])
-    said = function(loaded, clock.Deadline(deadline, timeout))
-    found = [f for f in said if isinstance(f, Finding)]
+    run = clock.Deadline(deadline, timeout)
+    try:
+        found = [f for f in function(loaded, run) if isinstance(f, Finding)]
+    finally:
+        run.close()
     for finding in found:
         text = repr(finding)
         assert PASSWORD not in text and repr(PASSWORD)[1:-1] not in text

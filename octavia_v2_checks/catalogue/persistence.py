@@ -62,6 +62,12 @@ ENTRIES = [
           'Set the password of the account and the one in [task_flow] '
           'persistence_connection to the same text; write @ : / % # in it '
           'as %40 %3A %2F %25 %23.'),
+    Entry('persistence.password-expired', 'FAILURE',
+          'The password of the account has expired.',
+          _STOPS + ' MySQL and MariaDB let such an account in and refuse its '
+          'first statement.',
+          'Give the account a new password on the server, and write it into '
+          '[task_flow] persistence_connection on every controller.'),
     Entry('persistence.unknown-database', 'FAILURE',
           'The database named in persistence_connection does not exist.',
           _STOPS,
@@ -87,6 +93,13 @@ ENTRIES = [
           _STOPS + ' A check that only connects does not notice.',
           'Point persistence_connection to the primary, or make this server '
           'writable again.'),
+    Entry('persistence.locked', 'FAILURE',
+          'The server answers, and a lock keeps a question waiting.',
+          'Workers wait as long as the lock is held: by a backup (FLUSH '
+          'TABLES WITH READ LOCK, LOCK TABLES), a schema change, or a session '
+          'that was forgotten.',
+          'Let what holds the lock end, or end its session on the database '
+          'server, then run the check again.'),
     Entry('persistence.missing-privileges', 'FAILURE',
           'The account may not read and write the tables of the persistence '
           'database.',
