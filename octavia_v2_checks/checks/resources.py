@@ -102,7 +102,8 @@ def check(settings: settings_.Settings, deadline: clock.Deadline
             '[database] connection is not set here, so the load balancers '
             'cannot be looked at; nothing was contacted.')
     try:
-        base = database.shared(url, deadline)
+        base = database.shared(url, deadline,
+                               settings.get('persistence_connection'))
         base.connect()
     except findings.Blocked:
         # Its words are about the other database.

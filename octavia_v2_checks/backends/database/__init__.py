@@ -17,6 +17,7 @@ one connection, which every check of a run asks.
 """
 
 import contextlib
+import re
 import threading
 from typing import Any
 from typing import NoReturn
@@ -32,11 +33,15 @@ PRODUCTS = {'mysql': 'MySQL', 'postgresql': 'PostgreSQL'}
 
 _OPTION = 'task_flow.persistence_connection'
 
-#: Faults of a login at which something else than the database may answer.
-_RIDDLES = frozenset({'timeout', 'tls', 'wrong-protocol', 'undetermined'})
+#: Faults of a login that are about the database, not about the account.
+_OF_ONE_DATABASE = frozenset({'unknown-database', 'missing-privileges'})
 
-#: Detail of a fault where the server let us in and hung up.
-HUNG_UP = 'hung up'
+#: URL of MySQL, with a driver that can choose another database.
+_MYSQL = re.compile(r'(mysql(?:\+(?:pymysql|mysqldb|mysqlconnector))?://'
+                    r'[^/?]*/)(\w+)(\?(?!.*plugin=).*)?')
+
+#: Detail of a fault where something else than the database may answer.
+ODD = 'odd'
 
 #: Detail of a fault of one statement; the connection can be asked more.
 SLOW = 'slow'
@@ -147,7 +152,7 @@ class Database:
         self.down = [fault for fault in looked if fault]
         clock = self._deadline.probe()
         try:
-            used, standby = self._child.ask('connect', there, clock.left(),
+            used, standby = self._child.ask('connect', there, clock.seconds,
                                             clock=clock)
         except net.Fault as fault:
             if fault.slug == 'not-writable':
@@ -164,14 +169,14 @@ class Database:
     def _stranger(self, fault):
         """Return the fault of a port that belongs to something else."""
         if len(self._places) != 1 or not (
-                fault.slug in _RIDDLES or fault.detail == HUNG_UP):
+                fault.slug == 'timeout' or fault.detail == ODD):
             return None
         place = self._places[0]
         clock = sniff.second_look(self._deadline)
         try:
             name = isolated.call(
                 self._deadline, f'{hosts.__name__}:recognise', *place,
-                clock.left(), clock=clock)
+                clock.seconds, clock=clock)
         except (net.Fault, clocks.OutOfTime):
             return None
         wanted = PRODUCTS[self.kind]
@@ -209,8 +214,8 @@ class Database:
             clock = self._deadline.probe()
             clock.require()
             try:
-                return self._child.ask(question, *args, clock.left(),
-                                       clock=clock)
+                return self._child.ask(question, *args, self.name,
+                                       clock.seconds, clock=clock)
             except net.Fault as fault:
                 if fault.detail != SLOW:
                     self._failure = fault
@@ -234,13 +239,53 @@ class Database:
         """Leave it open: others ask it, and the end of the run closes it."""
 
 
-def shared(text: str, deadline: clocks.Deadline) -> Database:
+class _Neighbour(Database):
+    """Another database of a MySQL server, over the same connection.
+
+    :param first: is connected
+    """
+
+    def __init__(self, first: Database, name: str):
+        self._deadline = first._deadline
+        self._child = first._child
+        self._turn = first._turn
+        self._opened = True
+        self._failure = None
+        self.down = []
+        self.kind, self.user, self.host = first.kind, first.user, first.host
+        self.name = name
+
+
+def shared(text: str, deadline: clocks.Deadline, beside: str | None = None
+           ) -> Database:
     """Return the database of a URL, one for all checks of a run.
 
+    :param beside: another URL, whose connection is used where both name the
+        same account of a MySQL server
     :raises findings.Blocked: and others, as :class:`Database`
     """
-    return deadline.shared(('database', text),
-                           lambda: Database(text, deadline))
+    def make() -> Database:
+        name = _neighbour(beside, text) if beside else None
+        if beside and name:
+            try:
+                first = shared(beside, deadline)
+                first.connect()
+                return _Neighbour(first, name)
+            except net.Fault as fault:
+                if fault.slug not in _OF_ONE_DATABASE:
+                    raise
+        return Database(text, deadline)
+
+    return deadline.shared(('database', text), make)
+
+
+def _neighbour(one: str, other: str) -> str | None:
+    """Return the database of a URL that is like another in all but that."""
+    ours, theirs = _MYSQL.fullmatch(one), _MYSQL.fullmatch(other)
+    if ours and theirs and one != other and (
+            ours[1], ours[3]) == (theirs[1], theirs[3]):
+        return theirs[2]
+    return None
 
 
 def _blocked(exc: Unusable) -> findings.Blocked:

@@ -171,9 +171,7 @@ class Server:
         isolated.step('answer', self._login.host)
         connection = drivers.connect(dialect.driver, dialect.loaded_dbapi,
                                      args, asked)
-        if dialect.driver == 'psycopg':
-            # PgBouncer gives the next statement to another server.
-            connection.prepare_threshold = None
+        drivers.settle(dialect.driver, connection)
         return connection
 
     def _resolve(self, host, port):
@@ -209,27 +207,45 @@ class Server:
     def _chosen(self, seconds):
         host = None
         if self._kind == 'postgresql':
-            raw = self._connection.connection
-            used = getattr(getattr(raw, 'dbapi_connection', raw), 'info',
-                           None)
+            used = getattr(self._raw(), 'info', None)
             if used is not None and used.host:
                 host = drivers.postgresql_host(used.host, used.port)
                 self._login = self._login._replace(host=host)
         standby = self._search[2] == 'prefer-standby' and self.rows(
-            'SELECT pg_is_in_recovery()', (), seconds)[0][0]
+            'SELECT pg_is_in_recovery()', (), '', seconds)[0][0]
         return host, bool(standby)
 
-    def rows(self, statement: str, values: tuple, seconds: float
+    def rows(self, statement: str, values: tuple, name: str, seconds: float
              ) -> list[tuple]:
         """Run one reading statement and return all its rows, as plain data.
 
         :param values: what the ``%s`` in it stand for
+        :param name: of the database, of those of a MySQL server
         :param seconds: that there are
         :raises database.QueryError: if the server refuses it
         :raises net.Fault: if it cannot be asked, or not in time
         """
+        self._choose(name, seconds)
         with self._asking(seconds):
             return self._rows(statement, values)
+
+    def _choose(self, name, seconds):
+        """Choose another database of a MySQL server than the last one."""
+        if self._kind != 'mysql' or name in ('', self._login.name):
+            return
+        raw = self._raw()
+        choose = getattr(raw, 'select_db', None) or raw.cmd_init_db
+        try:
+            choose(name)
+        except self._engine.dialect.loaded_dbapi.Error as exc:
+            raise faults.of_login(self._login._replace(name=name), exc,
+                                  seconds) from None
+        self._login = self._login._replace(name=name)
+
+    def _raw(self):
+        """Return the driver's own connection."""
+        proxy = self._connection.connection
+        return getattr(proxy, 'dbapi_connection', None) or proxy.connection
 
     def _rows(self, statement, values=()):
         if self._engine.dialect.paramstyle == 'qmark':
@@ -240,13 +256,15 @@ class Server:
             return []
         return [tuple(map(_plain, row)) for row in found]
 
-    def schema(self, tables: list[str], seconds: float
+    def schema(self, tables: list[str], name: str, seconds: float
                ) -> tuple[list, list, list]:
         """Answer :meth:`database.Database.schema`.
 
+        :param name: of the database, of those of a MySQL server
         :param seconds: that there are
         """
         import sqlalchemy
+        self._choose(name, seconds)
         columns, indexes = [], []
         with self._asking(seconds):
             inspector = sqlalchemy.inspect(self._connection)

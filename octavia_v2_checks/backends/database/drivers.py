@@ -21,6 +21,7 @@ import re
 from typing import Any
 
 from octavia_v2_checks.backends import net
+from octavia_v2_checks.backends.database import faults
 from octavia_v2_checks.backends.database import hosts
 from octavia_v2_checks.backends.database import optionfile
 
@@ -91,7 +92,7 @@ class Target:
                      or host == 'localhost'):
             return str(path)
         if driver in _IN_C and host in (None, 'localhost'):
-            return 'a local socket'
+            return faults.A_SOCKET
         place = host or 'localhost', int(self._first('port')
                                          or DEFAULT_PORTS['mysql'])
         self.places = [place]
@@ -101,7 +102,7 @@ class Target:
         host = str(self._asked.get('host') or os.environ.get('PGHOST', ''))
         port = self._asked.get('port') or os.environ.get('PGPORT', '')
         if not host:
-            return 'a local socket'
+            return faults.A_SOCKET
         places = hosts.split(host, port, DEFAULT_PORTS['postgresql'])
         if len(places) > 1 or not host.startswith('/'):
             self.places = places
@@ -185,6 +186,16 @@ def connect(driver: str, dbapi: Any, args: list, asked: dict[str, Any]
     connection = _pymysql(dbapi)(*args, defer_connect=True, **asked)
     connection.connect()
     return connection
+
+
+def settle(driver: str, connection: Any) -> None:
+    """Make a new connection one for reading, from the first statement on."""
+    if driver == 'psycopg2':
+        connection.readonly = True
+    elif driver == 'psycopg':
+        connection.read_only = True
+        # PgBouncer gives the next statement to another server.
+        connection.prepare_threshold = None
 
 
 def _pymysql(dbapi):

@@ -35,7 +35,7 @@ def make(text: str) -> Any:
         url = sqlalchemy.engine.make_url(text)
         kind = url.get_backend_name()
         engine = sqlalchemy.create_engine(url, future=True, **_options(
-            kind, pool))
+            kind, url.get_driver_name(), pool))
     except exc.NoSuchModuleError as error:
         found = re.search(r'sqlalchemy\.plugins:([\w.-]+)', str(error.args))
         if found:
@@ -58,10 +58,13 @@ def make(text: str) -> Any:
     return engine
 
 
-def _options(kind: str, pool: Any) -> dict[str, Any]:
+def _options(kind: str, driver: str, pool: Any) -> dict[str, Any]:
     options: dict[str, Any] = {'poolclass': pool.NullPool}
     if kind != 'postgresql':
         options['isolation_level'] = 'AUTOCOMMIT'
+    elif driver in ('psycopg2', 'psycopg'):
+        # It would be looked for at the login, with a savepoint around it.
+        options['use_native_hstore'] = False
     return options
 
 

@@ -159,8 +159,10 @@ def _of_mysql(exc, below, code):
         return 'hostile', None
     if code in (None, 0, -1) and needed(exc):
         return 'driver-missing', None
-    if code in (0, -1) and type(exc).__name__ == 'InterfaceError':
-        return 'refused', code
+    if code == 0 and type(exc).__name__ == 'InterfaceError':
+        return 'refused', None
+    if code == -1 and plugin_of(exc):
+        return 'driver-missing', None
     return MYSQL_ERRORS.get(code), code
 
 
@@ -179,6 +181,18 @@ def _of_postgresql(exc, code, plain):
             code is None and type(exc).__name__ == 'InterfaceError'):
         return 'refused', code
     return None, code
+
+
+def is_odd(kind: str, exc: BaseException, slug: str | None, code: Any
+           ) -> bool:
+    """Whether something else than the database may have answered so.
+
+    What has a number of the server's comes from one.
+    """
+    numbered = (kind == 'mysql' and isinstance(code, int)
+                and not 2000 <= code < 3000)
+    return not numbered and (hung_up(exc) or slug in (
+        None, 'timeout', 'tls', 'wrong-protocol'))
 
 
 def hung_up(exc):
@@ -203,7 +217,8 @@ def needed(exc: BaseException) -> str | None:
 
 def plugin_of(exc: BaseException) -> str:
     """Return the authentication plug-in that an error is about, or ''."""
-    found = re.search(r"[Pp]lugin '?b?'?([\w-]+)'", str(exc.args))
+    found = re.search(r"[Pp]lugin '?b?'?(\w+)'* (?:could not|cannot|is not|"
+                      r"not) ", ' '.join(map(str, exc.args)))
     return found[1] if found else ''
 
 

@@ -20,6 +20,9 @@ from octavia_v2_checks.backends import net
 from octavia_v2_checks.backends import stream
 from octavia_v2_checks.backends.database import errors
 
+#: The name of a socket whose path only the driver's library knows.
+A_SOCKET = 'a local socket'
+
 #: MySQL error number of a client host that failed too often.
 _BLOCKED = 1129
 
@@ -107,12 +110,22 @@ def of_login(login: Login, exc: BaseException, seconds: float) -> net.Fault:
     :param seconds: that it had
     """
     slug, code = errors.meaning(login.kind, exc, login.plain)
+    fault = _of_login(login, exc, seconds, slug, code)
+    if errors.is_odd(login.kind, exc, slug, code):
+        fault.detail = database.ODD
+    return fault
+
+
+def _of_login(login, exc, seconds, slug, code):
     if slug == 'timeout':
         return late(login.host, seconds)
     number = errors.our_errno(exc)
     if slug == 'refused' and number and not errors.hung_up(exc):
-        return stream.unconnected(errors.socket_of(exc) or login.host,
-                                  OSError(number, ''))
+        # The libraries shorten long paths, and know the default one.
+        host = login.host
+        if host == A_SOCKET:
+            host = errors.socket_of(exc) or host
+        return stream.unconnected(host, OSError(number, ''))
     if slug is None or slug not in _LOGIN:
         return net.Fault(
             'undetermined', f'Connecting to {login.host} failed in a way that '
@@ -158,7 +171,7 @@ def _refused(login, exc, code):
         return net.Fault(
             'refused', f'{host} closed the connection during the '
             f'login{_number(code)}, as a proxy without a live server does.',
-            host=host, detail=database.HUNG_UP)
+            host=host)
     else:
         text = f'{host} refused the connection{_number(code)}.'
     return net.Fault('refused', text, _UNBLOCK if code == _BLOCKED else None,
