@@ -111,6 +111,13 @@ ENTRIES = [
           _STOPS + ' A check that only connects does not notice.',
           'Point persistence_connection to the primary, or make this server '
           'writable again.'),
+    Entry('persistence.locked', 'FAILURE',
+          'The server answers, and a lock keeps a question waiting.',
+          'Workers wait as long as the lock is held: by a backup (FLUSH '
+          'TABLES WITH READ LOCK, LOCK TABLES), a schema change, or a session '
+          'that was forgotten.',
+          'Let what holds the lock end, or end its session on the database '
+          'server, then run the check again.'),
     Entry('persistence.missing-privileges', 'FAILURE',
           'The account may not read and write the tables of the persistence '
           'database.',

@@ -12,8 +12,8 @@
 
 """Does the schema of the persistence database fit the installed TaskFlow?
 
-Read from the version table and the server's catalogue. alembic would tell
-less and, asked the wrong way, write.
+Read from the version table and the server's catalogue, as alembic reads them;
+importing alembic would take as long as all the rest.
 """
 
 from collections.abc import Iterable
@@ -37,27 +37,8 @@ _VERSION_TABLE = 'alembic_version'
 _RIGHTS_FROM_EMPTY = ('CREATE', 'ALTER', 'DROP', 'INDEX', 'INSERT', 'UPDATE')
 _RIGHTS_LATER = ('ALTER', 'INDEX', 'UPDATE')
 
-_COLUMNS = {
-    'mysql': 'SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE FROM '
-             'information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE()',
-    # information_schema would leave out what the account may not use.
-    'postgresql': 'SELECT c.relname, a.attname, t.typname FROM pg_attribute '
-                  'a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t '
-                  "ON t.oid = a.atttypid WHERE c.relkind IN ('r', 'p') AND "
-                  'a.attnum > 0 AND NOT a.attisdropped AND c.relnamespace = '
-                  'current_schema()::regnamespace',
-    'sqlite': 'SELECT m.name, p.name, p.type FROM sqlite_master m, '
-              "pragma_table_info(m.name) p WHERE m.type = 'table'",
-}
-_INDEXES = {
-    'mysql': 'SELECT TABLE_NAME, INDEX_NAME, MIN(NON_UNIQUE) = 0 FROM '
-             'information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE() '
-             'GROUP BY TABLE_NAME, INDEX_NAME',
-    'postgresql': 'SELECT t.relname, i.relname, x.indisunique FROM pg_index '
-                  'x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class t '
-                  'ON t.oid = x.indrelid WHERE t.relnamespace = '
-                  'current_schema()::regnamespace',
-}
+#: Tables whose columns and indexes matter.
+_LOOKED_AT = (*persistence.TABLES, 'taskdetails', _VERSION_TABLE)
 
 
 def check(settings: settings_.Settings, deadline: clock.Deadline
@@ -95,12 +76,11 @@ class _Look:
         self.command = (f'{first}octavia-db-manage{settings.config_args} '
                         f'upgrade_persistence')
         self.where = settings['persistence_connection'].where
-        columns = {(str(table), str(column)): str(kind).lower()
-                   for table, column, kind in base.rows(_COLUMNS[base.kind])}
-        indexes = {(str(table), str(index)): bool(unique)
-                   for table, index, unique in base.rows(
-                       _INDEXES[base.kind])} if base.kind in _INDEXES else {}
-        self.schema = revisions.Schema(columns, indexes)
+        tables, columns, indexes = base.schema(list(_LOOKED_AT))
+        self.schema = revisions.Schema(
+            {(table, column): kind for table, column, kind in columns},
+            {(table, index): unique for table, index, unique in indexes},
+            frozenset(tables))
         self.versions = self._versions()
 
     def _versions(self):

@@ -56,21 +56,22 @@ def check(settings: settings_.Settings, deadline: clock.Deadline
                 yield (dataclasses.replace(said, **where)
                        if isinstance(said, findings.Finding) else said)
     except net.Fault as fault:
-        if base and not fault.remedy:
-            fault.remedy = _connect_remedy(settings, base, fault.slug,
-                                           deadline)
         yield finding_of(settings, fault, base)
+    except database.QueryError as exc:
+        yield _refusal(settings, exc, base)
 
 
 def database_of(settings: settings_.Settings, deadline: clock.Deadline
                 ) -> database.Database:
-    """Return the persistence database; nothing is contacted yet.
+    """Return the persistence database, the same for all checks of a run.
+
+    Nothing is contacted yet.
 
     :raises findings.Blocked: if the URL is not usable, or names a database
         that every process has for itself
     :raises net.Fault: ``driver-missing``
     """
-    base = database.Database(settings.get('persistence_connection'), deadline)
+    base = database.shared(settings.get('persistence_connection'), deadline)
     if base.is_memory:
         raise findings.Blocked(
             'persistence_connection names a database in memory',
@@ -84,8 +85,11 @@ def finding_of(settings: settings_.Settings, fault: net.Fault,
 
     :param base: what it is a fault of, None if there is not even that
     """
+    remedy = fault.remedy
+    if fault.slug == 'unknown-database' and base and base.kind == 'sqlite':
+        remedy = f'octavia-db-manage{settings.config_args} upgrade_persistence'
     return findings.finding(
-        f'persistence.{fault.slug}', fault.text, fault.remedy,
+        f'persistence.{fault.slug}', fault.text, remedy,
         host=base.host if base else None,
         **settings['persistence_connection'].where)
 
@@ -189,8 +193,9 @@ def _mysql_read_only(base, code):
 def _galera(base):
     """Say why a Galera node takes no statement, and what ends that."""
     state = dict(base.rows("SHOW GLOBAL STATUS LIKE 'wsrep_cluster_status'")
-                 + base.rows("SHOW GLOBAL VARIABLES LIKE "
-                             "'wsrep_reject_queries'"))
+                 + base.rows("SHOW GLOBAL VARIABLES WHERE Variable_name IN "
+                             "('wsrep_reject_queries', "
+                             "'wsrep_provider_pc_bootstrap')"))
     if state.get('wsrep_reject_queries', 'NONE') != 'NONE':
         return _report(
             base, 'not-writable',
@@ -202,10 +207,13 @@ def _galera(base):
         f'{base.host} is a Galera node outside the primary component: its '
         f'wsrep_cluster_status is {state.get("wsrep_cluster_status")} (error '
         f'1047).',
-        "Bring its cluster back, or name another node in "
-        "persistence_connection. If no other node is left that is Primary, "
-        "then on the one with the newest data: SET GLOBAL "
-        "wsrep_provider_options = 'pc.bootstrap=YES';")
+        'Bring its cluster back, or name another node in '
+        'persistence_connection. If no other node is left that is Primary, '
+        'then on the one with the newest data: '
+        # Where each option is a variable, the old way is refused.
+        + ('SET GLOBAL wsrep_provider_pc_bootstrap = ON;'
+           if 'wsrep_provider_pc_bootstrap' in state else
+           "SET GLOBAL wsrep_provider_options = 'pc.bootstrap=YES';"))
 
 
 def _postgresql(base) -> Iterator[findings.Finding | str]:
@@ -255,8 +263,20 @@ def _postgresql(base) -> Iterator[findings.Finding | str]:
             f'GRANT {", ".join(privileges)} ON {", ".join(tables)} TO '
             f'{statements.identifier(account)};')
         return
+    _take_turns(base, sorted({table for table, _, _ in asked}))
     yield (f'PostgreSQL {_number(version)} at {base.host}: {account} may '
            f'{", ".join(statements.RUNTIME)} on {base.name}.')
+
+
+def _take_turns(base, tables):
+    """Wait, as a worker does, for whoever keeps others from writing.
+
+    EXPLAIN takes the locks of the statements, and carries nothing out.
+    """
+    if tables:
+        parts = ', '.join(f'{table}_ AS (DELETE FROM {table} WHERE false)'
+                          for table in tables)
+        base.rows(f'EXPLAIN WITH {parts} SELECT 1')
 
 
 def _sqlite(base) -> Iterator[findings.Finding | str]:
@@ -301,35 +321,3 @@ def _unknown(base, exc):
         f'{base.host} refused to say what {base.user!r} may do (error '
         f'{exc.code}).')
 
-
-def _connect_remedy(settings, base, slug, deadline):
-    """Return the exact remedy of a failed login, where there is one."""
-    if slug == 'unknown-database' and base.kind == 'sqlite':
-        return f'octavia-db-manage{settings.config_args} upgrade_persistence'
-    if base.kind == 'postgresql':
-        name = statements.identifier(base.name)
-        user = statements.identifier(base.user)
-        return {
-            'unknown-database': f'CREATE DATABASE {name} OWNER {user};',
-            'missing-privileges': f'GRANT CONNECT ON DATABASE {name} TO '
-                                  f'{user};',
-        }.get(slug)
-    if base.kind != 'mysql' or slug not in ('unknown-database',
-                                            'missing-privileges'):
-        return None
-    account = _account(base, deadline)
-    # MySQL gives the same answer for a database that is not there and for
-    # one the account may not use, so the statements serve both.
-    return (f'CREATE DATABASE IF NOT EXISTS {statements.quoted(base.name)}; ' +
-            statements.grant(statements.RUNTIME + statements.MIGRATION,
-                             base.name, account))
-
-
-def _account(base, deadline):
-    """Return the account as the server knows it: user@host pattern."""
-    without = base.without_database(deadline)
-    try:
-        with without:
-            return without.rows('SELECT CURRENT_USER()')[0][0]
-    except (net.Fault, database.QueryError):
-        return f'{base.user}@%'

@@ -19,7 +19,6 @@ be one release behind.
 
 from collections.abc import Iterable
 from collections.abc import Iterator
-import contextlib
 import datetime
 import time
 from typing import NamedTuple
@@ -103,7 +102,8 @@ def check(settings: settings_.Settings, deadline: clock.Deadline
             '[database] connection is not set here, so the load balancers '
             'cannot be looked at; nothing was contacted.')
     try:
-        base = database.Database(url, deadline)
+        base = database.shared(url, deadline,
+                               settings.get('persistence_connection'))
         base.connect()
     except findings.Blocked:
         # Its words are about the other database.
@@ -114,18 +114,15 @@ def check(settings: settings_.Settings, deadline: clock.Deadline
         yield _undetermined(settings, fault.slug, fault.host)
         return
     try:
-        with contextlib.closing(base):
-            try:
-                yield from _look(settings, deadline, base)
-            except database.QueryError as exc:
-                if exc.slug != 'missing-privileges':
-                    raise
-                yield _undetermined(
-                    settings, f'{base.user!r} may not read its tables',
-                    base.host, _grant(base))
+        yield from _look(settings, deadline, base)
     except net.Fault as fault:
         yield _undetermined(settings, fault.slug, fault.host)
     except database.QueryError as exc:
+        if exc.slug == 'missing-privileges':
+            yield _undetermined(
+                settings, f'{base.user!r} may not read its tables', base.host,
+                _grant(base))
+            return
         if logbooks.is_missing_table(exc) and _is_persistence(settings):
             raise findings.Blocked(
                 '[database] connection names the persistence database, which '

@@ -121,15 +121,17 @@ class Schema(NamedTuple):
 
     :ivar columns: ``(table, column)`` -> type name, in lower case
     :ivar indexes: ``(table, index)`` -> whether it is unique
+    :ivar others: names of tables whose columns do not matter
     """
 
     columns: dict[tuple[str, str], str]
     indexes: dict[tuple[str, str], bool]
+    others: frozenset[str] = frozenset()
 
     @property
     def tables(self) -> set[str]:
         """The names of all tables."""
-        return {table for table, _ in self.columns}
+        return {table for table, _ in self.columns} | self.others
 
 
 _START = {

@@ -159,6 +159,29 @@ def test_job_without_logbook(place):
         assert other.name in waiting.message
 
 
+def test_jobs_without_a_book(place):
+    """Each counts, and a worker finds no logbook for any of them."""
+    with place.board() as board:
+        jobs = [board.post(f'bookless-{number}', details={})
+                for number in range(3)]
+        lost = place.post(board)
+        with place.persistence() as connection:
+            connection.destroy_logbook(lost.book.uuid)
+        found = place.probe()
+        assert probing.ids(found) == ['inflight.job-without-logbook',
+                                      'inflight.jobs-waiting']
+        assert found[0].message.startswith('4 jobs on')
+        # TaskFlow itself sees as many, and has no book for them.
+        unclaimed = list(board.iterjobs(only_unclaimed=True))
+        assert len(unclaimed) == 4
+        assert [j.book for j in unclaimed if j.name != lost.name] == (
+            [None] * 3)
+        place.run(found[0].remedy)
+        assert place.probe() == []
+        assert not [j for j in jobs if j.name in repr(list(
+            board.iterjobs()))]
+
+
 def test_flow_without_job(place):
     with place.board() as board:
         book = place.save(state='RUNNING')

@@ -260,18 +260,27 @@ def test_tls_wanted_where_there_is_none(place, authority):
     assert found.host
 
 
+def both_causes(found):
+    """A wrong password, or missing TLS: both are said, with what helps."""
+    found = probing.only(found, 'persistence.access-denied')
+    assert 'password is wrong' in found.message
+    assert 'demands TLS' in found.message
+    assert 'ssl_ca' in found.remedy and 'ssl_disabled' in found.remedy
+
+
 def test_tls(write_config, authority):
     certificate = authority.server()
     with mariadb_server.MariaDB(tls=certificate) as server:
         spot = Place(server, write_config)
         server.execute(f'ALTER USER {spot.account} REQUIRE SSL')
         assert spot.probe(ssl_ca=authority.cert) == []
-        # Recent PyMySQL encrypts on its own accord where it can.
-        found = probing.only(spot.probe(ssl_disabled='true'),
-                             'persistence.tls')
-        assert 'ssl_ca' in found.remedy
-        probing.only(spot.probe(ssl_disabled='true', password='wrong'),
-                     'persistence.access-denied')
+        # Recent PyMySQL encrypts on its own accord where it can. Without
+        # TLS the server says the same whatever the password is.
+        for password in (PASSWORD, 'wrong'):
+            both_causes(spot.probe(ssl_disabled='true', password=password))
+        found = probing.only(spot.probe(password='wrong'),
+                             'persistence.access-denied')
+        assert 'TLS' not in found.message
         probing.only(spot.probe(ssl_ca='/nowhere/ca.pem'), 'persistence.tls')
 
 
@@ -287,7 +296,8 @@ def test_server_wants_tls(write_config, authority):
     with mariadb_server.MariaDB(tls=authority.server(),
                                 require_secure_transport=True) as server:
         spot = Place(server, write_config)
-        probing.only(spot.probe(ssl_disabled='true'), 'persistence.tls')
+        both_causes(spot.probe(ssl_disabled='true'))
+        # What the remedy says.
         assert spot.probe(ssl_ca=authority.cert) == []
         # PyMySQL encrypts, and believes everybody, unless told otherwise.
         assert spot.probe() == []

@@ -97,7 +97,9 @@ class PostgreSQL:
         said = self.server.log.read_text()[start:]
         assert self.state() == before
         ran = re.findall(r'LOG: +(?:statement|execute \S+): (\w+)', said)
-        assert {word.upper() for word in ran} <= READING
+        assert {word.upper() for word in ran} <= READING | {'BEGIN',
+                                                            'ROLLBACK'}
+        assert not re.findall(r'LOG: .*: BEGIN(?! READ ONLY)', said)
 
 
 class SQLite:

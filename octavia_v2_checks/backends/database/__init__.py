@@ -10,30 +10,44 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""One connection to a database, bounded and read-only.
+"""A database named by an SQLAlchemy URL, as the checks see it.
 
-SQLAlchemy knows the URLs and the drivers; the driver's own connection is
-used below it, because an engine asks questions of its own on connecting.
+All of SQLAlchemy and of the driver is in a child process (:mod:`.child`), with
+one connection, which every check of a run asks.
 """
 
-import os
+import contextlib
+import re
+import threading
 from typing import Any
-from urllib import parse
+from typing import NoReturn
 
 from octavia_v2_checks import clock as clocks
 from octavia_v2_checks import findings
+from octavia_v2_checks.backends import isolated
 from octavia_v2_checks.backends import net
 from octavia_v2_checks.backends import sniff
-from octavia_v2_checks.backends import stream as stream_
-from octavia_v2_checks.backends.database import errors
 from octavia_v2_checks.backends.database import hosts
+
+PRODUCTS = {'mysql': 'MySQL', 'postgresql': 'PostgreSQL'}
 
 _OPTION = 'task_flow.persistence_connection'
 
-DEFAULT_PORTS = {'mysql': 3306, 'mariadb': 3306, 'postgresql': 5432}
+#: Faults of a login that are about the database, not about the account.
+_OF_ONE_DATABASE = frozenset({'unknown-database', 'missing-privileges'})
+
+#: URL of MySQL, with a driver that can choose another database.
+_MYSQL = re.compile(r'(mysql(?:\+(?:pymysql|mysqldb|mysqlconnector))?://'
+                    r'[^/?]*/)(\w+)(\?(?!.*plugin=).*)?')
+
+#: Detail of a fault where something else than the database may answer.
+ODD = 'odd'
+
+#: Detail of a fault of one statement; the connection can be asked more.
+SLOW = 'slow'
 
 
-class QueryError(Exception):
+class QueryError(net.Portable):
     """The server refused a statement.
 
     :ivar slug: what it means, or None if no table knows it
@@ -41,58 +55,65 @@ class QueryError(Exception):
     """
 
     def __init__(self, slug: str | None, code: Any):
-        super().__init__(code)
+        super().__init__(slug, code)
         self.slug = slug
         self.code = code
 
 
-class Database:
-    """A database named by an SQLAlchemy URL.
+class Unusable(net.Portable):
+    """A URL with which no connection can even be tried.
 
-    :param text: the URL
+    :ivar reason: why, as part of a sentence
+    """
+
+    def __init__(self, reason: str):
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Database:
+    """A database, the same for all checks of a run.
+
+    :param text: its URL
     :param deadline: from which connecting and each question take their time
-    :raises findings.Blocked: if SQLAlchemy cannot read the URL, which the
-        config check reports
+    :raises findings.Blocked: if the URL is of no use, which the config check
+        reports
+    :raises net.Fault: ``driver-missing``
+
+    :ivar kind: ``mysql``, ``postgresql`` or ``sqlite``
+    :ivar name: of the database; the path of an SQLite file
+    :ivar user: of the account
+    :ivar host: what is contacted: ``host:port``, or the path of a socket
+    :ivar down: what is wrong with hosts of the URL that were passed over
     """
 
     def __init__(self, text: str, deadline: clocks.Deadline):
-        import sqlalchemy
-        from sqlalchemy import exc
-        try:
-            self._url = sqlalchemy.engine.make_url(text)
-            self._dialect_class = self._url.get_dialect()
-        except (exc.ArgumentError, exc.NoSuchModuleError, ValueError):
-            raise findings.Blocked(
-                'persistence_connection is not a URL that SQLAlchemy knows',
-                option=_OPTION) from None
-        except ModuleNotFoundError as error:
-            raise self._driver_missing(error) from None
         self._deadline = deadline
-        self._connection: Any = None
-        self.kind = ('mysql' if self._dialect_class.name == 'mariadb'
-                     else self._dialect_class.name)
-        self.name = self._url.database or ''
-        self.user = self._url.username or ''
-        self._places = self._tcp_places()
-        self.host = self._endpoint()
-        #: What is wrong with hosts of the URL that were passed over.
+        self._child = isolated.Child(
+            deadline, 'octavia_v2_checks.backends.database.child:Server',
+            text)
+        self._turn = threading.Lock()
+        self._opened = False
+        self._failure: Exception | None = None
         self.down: list[net.Fault] = []
-
-    def without_database(self, deadline: clocks.Deadline) -> 'Database':
-        """Return the same server and account, with no database chosen."""
-        return Database(
-            self._url.set(database='').render_as_string(hide_password=False),
-            deadline)
+        try:
+            # Nobody is waited for: only a slow disk takes time here.
+            said = self._child.ask('describe',
+                                   clock=clocks.Clock(deadline.left()))
+        except Unusable as exc:
+            raise _blocked(exc) from None
+        self.kind: str = said['kind']
+        self.name: str = said['name']
+        self.user: str = said['user']
+        self.host: str | None = said['host']
+        self._places: list[hosts.Place] = said['places']
+        #: How libpq goes through several hosts.
+        self._search = hosts.Search(*said['search'])
 
     @property
     def is_memory(self) -> bool:
         """Whether the database lives in the memory of one process."""
         return self.kind == 'sqlite' and self.name in ('', ':memory:')
-
-    @property
-    def plain(self) -> bool:
-        """Whether the URL forbids encryption."""
-        return self._url.query.get('sslmode') == 'disable'
 
     @property
     def shown(self) -> str:
@@ -101,299 +122,175 @@ class Database:
             return self.name
         return f'{self.user}@{self.host}/{self.name}'
 
-    def _tcp_places(self) -> list[hosts.Place]:
-        """Return every host and port the URL names; none for a socket."""
-        from sqlalchemy import exc
-        host: Any = self._url.host
-        port: Any = self._url.port
-        if self.kind == 'postgresql':
-            # SQLAlchemy has several ways to write several hosts.
-            dialect: Any = self._dialect_class
-            try:
-                asked = dialect().create_connect_args(self._url)[1]
-            except exc.ArgumentError:
-                raise findings.Blocked(
-                    'persistence_connection names its hosts in a way that '
-                    'SQLAlchemy does not take', option=_OPTION) from None
-            host, port = asked.get('host'), asked.get('port')
-        if self.kind == 'sqlite' or not host or host.startswith('/'):
-            return []
-        default = DEFAULT_PORTS.get(self.kind, 0)
-        if self.kind == 'mysql':
-            return [(host, port or default)]
-        return hosts.split(host, port, default)
-
-    def _endpoint(self):
-        if self._places:
-            return ','.join(net.endpoint(*place) for place in self._places)
-        if self.kind == 'sqlite':
-            return None
-        query = self._url.query
-        socket = query.get('unix_socket') or query.get('host')
-        return socket if isinstance(socket, str) else 'localhost'
-
     def connect(self) -> None:
-        """Connect and log in. Creates nothing, not even an SQLite file.
+        """Connect and log in, once for all. Creates nothing, not even a file.
 
-        :raises net.Fault: with a slug of the persistence check
+        :raises net.Fault: with a slug of the persistence check, the same for
+            everybody
         :raises findings.Blocked: if the driver takes no such parameter
         """
-        dialect: Any = self._dialect_class
-        # SQLAlchemy 1.4 has another name for it.
-        load = getattr(dialect, 'import_dbapi', None) or dialect.dbapi
-        try:
-            driver = load()
-        except ModuleNotFoundError as exc:
-            raise self._driver_missing(exc) from None
-        if self.kind == 'sqlite':
-            self._connect_sqlite(driver)
-            return
-        args, kwargs = dialect(dbapi=driver).create_connect_args(self._url)
+        with self._alone():
+            if not self._opened:
+                self._opened = True
+                try:
+                    self._open()
+                except Unusable as exc:
+                    self._failure = _blocked(exc)
+                except net.Fault as fault:
+                    self.host = fault.host or self.host
+                    self._failure = fault
+            if self._failure:
+                _again(self._failure)
+
+    def _open(self):
+        looked: list[net.Fault | None] = [None] * len(self._places)
         if len(self._places) > 1:
-            self._choose(kwargs)
-        clock = self._deadline.probe()
-        if len(self._places) == 1:
-            stream_.resolve(*self._places[0], clock)
-        kwargs.update(self._limits(driver.__name__, clock, kwargs))
-        self._log_in(driver, args, kwargs, clock)
-
-    def _log_in(self, driver, args, kwargs, clock):
-        try:
-            self._connection = clocks.bounded(
-                lambda: _connector(driver)(*args, **kwargs), clock)
-            self._autocommit(driver.__name__)
-            if len(self._places) > 1:
-                used = self._connection.info
-                self.host = net.endpoint(used.host, used.port)
-        except clocks.OutOfTime:
-            raise self._other_server() or self._late(clock) from None
-        except TypeError as exc:
-            if 'argument' not in str(exc.args):
-                raise self._connect_fault(exc, clock) from None
-            raise findings.Blocked(
-                'the database driver does not take a parameter of '
-                'persistence_connection', option=_OPTION) from None
-        except UnicodeEncodeError:
-            raise findings.Blocked(
-                'the database driver cannot send the password in '
-                'persistence_connection', option=_OPTION) from None
-        except FileNotFoundError as exc:
-            # The ssl module does not say which file it misses.
-            raise net.Fault(
-                'tls', 'A TLS file named in persistence_connection does not '
-                'exist' + (f': {exc.filename}.' if exc.filename else '.'),
-                host=self.host) from None
-        except Exception as exc:  # drivers raise anything at odd answers
-            fault = self._connect_fault(exc, clock)
-            if fault.slug == 'access-denied' and self._wants_tls(
-                    driver, args, kwargs):
-                fault = net.Fault(
-                    'tls', f'{self.host} lets {self.user!r} in over TLS '
-                    f'only.', 'Take ssl_disabled out of [task_flow] '
-                    'persistence_connection and add '
-                    'ssl_ca=/path/to/the/ca.pem.', host=self.host)
-            raise fault from None
-
-    def _choose(self, kwargs):
-        """Leave libpq the hosts that answer, to choose one as it does."""
-        looked = hosts.look(self._places, self._deadline,
-                            'connect_timeout' not in kwargs)
-        self.down = [fault for fault in looked if fault]
+            looked = hosts.look(self._places, self._deadline)
+            self._search.judge(self._places, looked)
         there = [place for place, fault in zip(self._places, looked,
                                                strict=True) if not fault]
-        kwargs['host'] = ','.join(host for host, _ in there)
-        kwargs['port'] = ','.join(str(port) for _, port in there)
-
-    def _wants_tls(self, driver, args, kwargs):
-        """Whether the login that was refused succeeds over TLS.
-
-        MariaDB gives a wrong password and a missing encryption the same
-        number.
-        """
-        if driver.__name__ != 'pymysql':
-            return False
-        plain = {k: v for k, v in kwargs.items() if not k.startswith('ssl')}
+        self.down = [fault for fault in looked if fault]
+        clock = self._deadline.probe()
         try:
-            clocks.bounded(lambda: driver.connect(
-                *args, **plain, ssl={'check_hostname': False}),
-                self._deadline.probe()).close()
-        except Exception:  # refused again, or no TLS there: the first counts
-            return False
-        return True
+            used, standby = self._child.ask('connect', there, clock.seconds,
+                                            clock=clock)
+        except net.Fault as fault:
+            if fault.slug == 'not-writable':
+                # No host was what is asked for, so all were tried.
+                self._search.judge(self._places, looked, len(looked))
+            raise self._stranger(fault) or fault from None
+        if used:
+            self.host = used
+            self._search.judge(
+                self._places, looked,
+                next((n for n, place in enumerate(self._places)
+                      if net.endpoint(*place) == used), 0), standby)
 
-    def _driver_missing(self, exc):
-        module = exc.name or 'the driver'
-        package = {'MySQLdb': 'mysqlclient', 'pymysql': 'PyMySQL',
-                   'psycopg2': 'psycopg2-binary', 'psycopg':
-                   "'psycopg[binary]'", 'mysql': 'mysql-connector-python'
-                   }.get(module.partition('.')[0], module)
-        return net.Fault(
-            'driver-missing',
-            f'The Python module {module}, which persistence_connection asks '
-            f'for, is not installed in this environment.',
-            f'pip install {package}')
-
-    def _autocommit(self, module):
-        if module == 'MySQLdb' or module == 'pymysql':
-            self._connection.autocommit(True)
-        else:
-            self._connection.autocommit = True
-
-    def _limits(self, module, clock, kwargs):
-        """Return the driver's own time limits, so that no thread is left."""
-        seconds = clock.require()
-        whole = max(1, round(seconds))
-        if module == 'pymysql':
-            return {f'{k}_timeout': seconds
-                    for k in ('connect', 'read', 'write')}
-        if module == 'MySQLdb':
-            return {f'{k}_timeout': whole
-                    for k in ('connect', 'read', 'write')}
-        if module == 'mysql.connector':
-            return {'connection_timeout': whole}
-        if module in ('psycopg2', 'psycopg'):
-            options = kwargs.get('options', '')
-            return {'connect_timeout': max(2, whole), 'options':
-                    f'{options} -c statement_timeout={whole * 1000}'.strip()}
-        return {}
-
-    def _connect_sqlite(self, driver):
-        path = self.name
-        uri = path.startswith('file:')
-        if uri:
-            path = parse.unquote(path[5:].partition('?')[0])
-        if not os.path.exists(path):
-            raise net.Fault(
-                'unknown-database',
-                f'The SQLite file {path} does not exist.')
-        if not os.access(path, os.R_OK):
-            raise net.Fault('access-denied',
-                            f'The SQLite file {path} is not readable.')
-        # Opening a write-ahead-log database makes its -shm file, even
-        # read-only, unless SQLite is told that nobody writes to it.
-        mode = 'mode=ro'
-        with open(path, 'rb') as stream:
-            header = stream.read(20)
-        if header[18:20] == b'\2\2' and not os.path.exists(f'{path}-wal'):
-            mode = 'immutable=1'
-        target = parse.quote(os.path.abspath(path))
-        self._connection = driver.connect(
-            f'file:{target}?{mode}', uri=True, isolation_level=None,
-            check_same_thread=False,
-            timeout=self._deadline.probe().left())
+    def _stranger(self, fault):
+        """Return the fault of a port that belongs to something else."""
+        if len(self._places) != 1 or not (
+                fault.slug == 'timeout' or fault.detail == ODD):
+            return None
+        place = self._places[0]
+        clock = sniff.second_look(self._deadline)
+        try:
+            name = isolated.call(
+                self._deadline, f'{hosts.__name__}:recognise', *place,
+                clock.seconds, clock=clock)
+        except (net.Fault, clocks.OutOfTime):
+            return None
+        wanted = PRODUCTS[self.kind]
+        if name in (None, wanted):
+            return None
+        host = net.endpoint(*place)
+        return net.Fault('wrong-protocol', f'{host} is {name}, not {wanted}.',
+                         host=host)
 
     def rows(self, statement: str, *values: str) -> list[tuple]:
-        """Run one reading statement and return all its rows.
+        """Run one reading statement and return all its rows, as plain data.
 
         :param values: what the ``%s`` in the statement stand for
         :raises QueryError: if the server refuses it
-        :raises net.Fault: ``timeout``, or ``refused`` if the server is gone
+        :raises net.Fault: ``timeout`` or ``locked``, or what ended the
+            connection
         """
-        clock = self._deadline.probe()
-        asked = (statement.replace('%s', '?') if self.kind == 'sqlite'
-                 else statement)
+        return self._ask('rows', statement, values)
 
-        def ask():
-            cursor = self._connection.cursor()
+    def schema(self, tables: list[str]
+               ) -> tuple[list[str], list[tuple], list[tuple]]:
+        """Return the names of all tables, and what some of them consist of.
+
+        :param tables: those to look at, where they are there
+        :returns: names, ``(table, column, type)``, ``(table, index,
+            unique)``
+        :raises QueryError: and others, as :meth:`rows`
+        """
+        return self._ask('schema', tables)
+
+    def _ask(self, question, *args):
+        with self._alone():
+            if self._failure:
+                _again(self._failure)
+            clock = self._deadline.probe()
+            clock.require()
             try:
-                if values:
-                    cursor.execute(asked, values)
-                else:
-                    cursor.execute(statement)
-                return list(cursor.fetchall()) if cursor.description else []
-            finally:
-                cursor.close()
+                return self._child.ask(question, *args, self.name,
+                                       clock.seconds, clock=clock)
+            except net.Fault as fault:
+                if fault.detail != SLOW:
+                    self._failure = fault
+                raise
 
+    @contextlib.contextmanager
+    def _alone(self):
+        """Wait for the others: a question's time begins with its turn."""
+        if not self._turn.acquire(timeout=self._deadline.left()):
+            raise clocks.OutOfTime
         try:
-            return clocks.bounded(ask, clock)
-        except clocks.OutOfTime:
-            raise self._late(clock) from None
-        except Exception as exc:
-            raise self._query_error(exc, clock) from None
-
-    def close(self) -> None:
-        """Close the connection, without waiting for a silent server."""
-        if self._connection:
-            try:
-                clocks.bounded(self._connection.close, clocks.Clock(0.5))
-            except Exception:  # a connection that is gone cannot be closed
-                self._connection = None
+            yield
+        finally:
+            self._turn.release()
 
     def __enter__(self) -> 'Database':
         self.connect()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    def _late(self, clock):
-        return net.Fault('timeout', f'{self.host or self.name} did not '
-                         f'answer within {clock.seconds:g} s.',
-                         host=self.host)
-
-    def _query_error(self, exc, clock):
-        code = errors.code_of(exc)
-        if self.kind == 'mysql' and code in (2006, 2013, 0):
-            if 'timed out' in str(exc.args):
-                return self._late(clock)
-            return net.Fault('refused', f'{self.host} closed the connection '
-                             f'while it was asked.', host=self.host)
-        if self.kind == 'mysql':
-            return QueryError(errors.MYSQL_ERRORS.get(code), code)
-        if self.kind == 'postgresql':
-            if str(code).startswith(('08', '57P')) or (
-                    code is None and type(exc).__name__ in (
-                        'OperationalError', 'InterfaceError')):
-                return net.Fault('refused', f'{self.host} closed the '
-                                 f'connection while it was asked.',
-                                 host=self.host)
-            return QueryError(errors.POSTGRES_ERRORS.get(code), code)
-        return QueryError(None, code or type(exc).__name__)
-
-    def _connect_fault(self, exc, clock):
-        slug, _ = errors.connect_slug(self.kind, exc, self.plain)
-        # An error of the server's own, or no server at all, is no riddle.
-        if slug in (None, 'timeout', 'tls', 'wrong-protocol') or (
-                slug == 'refused' and errors.hung_up(exc)):
-            other = self._other_server()
-            if other:
-                return other
-        if slug == 'timeout':
-            return self._late(clock)
-        return errors.connect_fault(self, exc)
-
-    def _other_server(self):
-        """Return the fault of a port that belongs to something else."""
-        if len(self._places) != 1:
-            return None
-        name = sniff.identify(
-            *self._places[0], sniff.second_look(self._deadline))
-        wanted = errors.PRODUCTS[self.kind]
-        if name in (None, wanted):
-            return None
-        return net.Fault(
-            'wrong-protocol', f'{self.host} is {name}, not {wanted}.',
-            host=self.host)
+        """Leave it open: others ask it, and the end of the run closes it."""
 
 
-def _connector(driver):
-    """Return what connects as the driver does, in less time.
+class _Neighbour(Database):
+    """Another database of a MySQL server, over the same connection.
 
-    Unless it is told of an authority, PyMySQL encrypts and compares nothing,
-    but loads all authorities of the machine, which takes longer than the rest.
+    :param first: is connected
     """
-    if driver.__name__ != 'pymysql':
-        return driver.connect
-    import ssl
-    plain: Any = driver.connections.Connection
 
-    class Connection(plain):
-        def _create_ssl_ctx(self, options):
-            if options:
-                return super()._create_ssl_ctx(options)
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-            return context
+    def __init__(self, first: Database, name: str):
+        self._deadline = first._deadline
+        self._child = first._child
+        self._turn = first._turn
+        self._opened = True
+        self._failure = None
+        self.down = []
+        self.kind, self.user, self.host = first.kind, first.user, first.host
+        self.name = name
 
-    return Connection
+
+def shared(text: str, deadline: clocks.Deadline, beside: str | None = None
+           ) -> Database:
+    """Return the database of a URL, one for all checks of a run.
+
+    :param beside: another URL, whose connection is used where both name the
+        same account of a MySQL server
+    :raises findings.Blocked: and others, as :class:`Database`
+    """
+    def make() -> Database:
+        name = _neighbour(beside, text) if beside else None
+        if beside and name:
+            try:
+                first = shared(beside, deadline)
+                first.connect()
+                return _Neighbour(first, name)
+            except net.Fault as fault:
+                if fault.slug not in _OF_ONE_DATABASE:
+                    raise
+        return Database(text, deadline)
+
+    return deadline.shared(('database', text), make)
+
+
+def _neighbour(one: str, other: str) -> str | None:
+    """Return the database of a URL that is like another in all but that."""
+    ours, theirs = _MYSQL.fullmatch(one), _MYSQL.fullmatch(other)
+    if ours and theirs and one != other and (
+            ours[1], ours[3]) == (theirs[1], theirs[3]):
+        return theirs[2]
+    return None
+
+
+def _blocked(exc: Unusable) -> findings.Blocked:
+    return findings.Blocked(exc.reason, option=_OPTION)
+
+
+def _again(failure: Exception) -> NoReturn:
+    raise failure.with_traceback(None)

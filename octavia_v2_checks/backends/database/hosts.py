@@ -13,18 +13,20 @@
 """A PostgreSQL URL that names several hosts: which of them answer?
 
 libpq tries them in turn, and goes on to the next from one that cannot be
-reached. Here all are asked at the same time, so that one that drops packets
-does not use up the time of the others.
+reached. Here each is asked by a process of its own, so that one that drops
+packets does not use up the time of the others.
 """
 
-import functools
+from collections.abc import Sequence
+import socket
 from typing import Any
+from typing import NamedTuple
 
 from octavia_v2_checks import clock as clocks
+from octavia_v2_checks.backends import isolated
 from octavia_v2_checks.backends import net
-from octavia_v2_checks.backends import parallel
 from octavia_v2_checks.backends import sniff
-from octavia_v2_checks.backends import stream as stream_
+from octavia_v2_checks.backends import witness as witness_
 
 #: What libpq goes on from to the next host; anything else ends its search.
 _PASSED_OVER = frozenset({'refused', 'timeout', 'unresolvable'})
@@ -45,17 +47,58 @@ def split(host: str, port: Any, default: int) -> list[Place]:
             for h, p in zip(hosts, ports, strict=True)]
 
 
-def look(places: list[Place], deadline: clocks.Deadline, patient: bool
+class Search(NamedTuple):
+    """How libpq goes through the hosts.
+
+    :ivar patient: whether it waits for each without a limit
+    :ivar random: whether it begins anywhere
+    :ivar attributes: ``target_session_attrs``, '' where there are none
+    """
+
+    patient: bool
+    random: bool
+    attributes: str
+
+    def judge(self, places: Sequence[Place],
+              looked: Sequence[net.Fault | None], used: int | None = None,
+              standby: bool = False) -> None:
+        """Find out whether a worker waits for a host that stays silent.
+
+        :param looked: what is wrong with each place
+        :param used: number of the place that the client has chosen, None
+            while it has not begun
+        :param standby: whether that is one
+        :raises net.Fault: ``timeout``
+        """
+        if not self.patient:
+            return
+        tried = len(places) if used is None else used
+        if used is None:
+            tried = looked.index(None) if not self.random else 0
+        elif self.random or (self.attributes == 'prefer-standby'
+                             and not standby):
+            tried = len(places)
+        for fault in looked[:tried]:
+            if fault and fault.slug == 'timeout':
+                raise net.Fault(
+                    'timeout', f'{fault.text} Workers wait there and do not '
+                    f'try the next host.', 'Start that server, and add '
+                    'connect_timeout=2 to the parameters of [task_flow] '
+                    'persistence_connection.', host=fault.host)
+
+
+def look(places: Sequence[Place], deadline: clocks.Deadline
          ) -> list[net.Fault | None]:
     """Find out which places a client could use.
 
-    :param patient: whether the client waits without a limit
     :returns: for each place what is wrong with it, None where it answers
     :raises net.Fault: for a place from which libpq does not go on to the
         next, and where no place answers
     """
-    looked = parallel.run([functools.partial(_look, *place, deadline.probe())
-                           for place in places])
+    looks = [isolated.Child(deadline, f'{__name__}:Look') for _ in places]
+    for child, place in zip(looks, places, strict=True):
+        child.begin('at', *place)
+    looked = [_answer(child) for child in looks]
     faults = [fault for fault in looked if fault]
     for fault in faults:
         if fault.slug not in _PASSED_OVER:
@@ -63,33 +106,52 @@ def look(places: list[Place], deadline: clocks.Deadline, patient: bool
     if len(faults) == len(places):
         raise net.Fault(faults[0].slug, ' '.join(f.text for f in faults),
                         host=','.join(f.host or '' for f in faults))
-    for fault in looked[:looked.index(None)] if patient else ():
-        if fault and fault.slug == 'timeout':
-            raise net.Fault(
-                'timeout', f'{fault.text} Workers wait there and do not try '
-                f'the next host.', 'Start that server, and add '
-                'connect_timeout=2 to the parameters of [task_flow] '
-                'persistence_connection.', host=fault.host)
     return looked
 
 
-def _look(host, port, clock):
-    """Return the fault of a place, None where a PostgreSQL answers."""
-    if host.startswith('/'):
-        return None  # a directory with a unix socket, which answers at once
+def _answer(child):
     try:
-        with stream_.Stream(host, port, clock) as stream:
-            stream.send(sniff.SSL_REQUEST)
-            answer = stream.receive(1)
+        child.finish()
     except net.Fault as fault:
         return fault
-    except ConnectionError:
+    finally:
+        child.close()
+    return None
+
+
+class Look:
+    """Asks one place; lives in a child process."""
+
+    def at(self, host: str, port: int) -> None:
+        """Find out whether a PostgreSQL answers.
+
+        :raises net.Fault: if none does
+        """
+        if host.startswith('/'):
+            return  # a directory with a unix socket, which answers at once
+        witness = witness_.Witness()
         peer = net.endpoint(host, port)
-        return net.Fault('refused', f'{peer} closed the connection at once.',
-                         host=peer)
-    if answer in (b'S', b'N', b'E'):
-        return None
-    peer = net.endpoint(host, port)
-    name = sniff.identify(host, port, clock) or 'something else'
-    return net.Fault('wrong-protocol', f'{peer} is {name}, not PostgreSQL.',
-                     host=peer)
+        answer = b''
+        try:
+            with socket.create_connection((host, port)) as connection:
+                connection.sendall(sniff.SSL_REQUEST)
+                answer = connection.recv(1)
+        except OSError:
+            if witness.fault:
+                raise witness.fault from None
+        if not answer:
+            raise net.Fault('refused', f'{peer} closed the connection at '
+                            f'once.', host=peer)
+        if answer not in (b'S', b'N', b'E'):
+            # Half a second is enough for what has just answered.
+            name = recognise(host, port, 0.5) or 'something else'
+            raise net.Fault('wrong-protocol', f'{peer} is {name}, not '
+                            f'PostgreSQL.', host=peer)
+
+
+def recognise(host: str, port: int, seconds: float) -> str | None:
+    """Find out what answers at a port, in a child process.
+
+    :returns: as :func:`octavia_v2_checks.backends.sniff.identify`
+    """
+    return sniff.identify(host, port, clocks.Clock(seconds))

@@ -167,12 +167,12 @@ class _Look:
 
     def _look_up(self, page):
         """Find the jobs without a logbook among those without a flow."""
-        without = {j.book: j for j in page if j.name is not None
-                   and self.stored.number(j.book) is None}
+        without = [j for j in page if j.name is not None
+                   and self.stored.number(j.book) is None]
         with self.asking():
-            there = self.books.existing(b for b in without if b)
-        for book, job in without.items():
-            if book not in there:
+            there = self.books.existing({j.book for j in without if j.book})
+        for job in without:
+            if job.book not in there:
                 self.strangers[job.key] = job
 
     def _second_look(self):
