@@ -12,6 +12,8 @@
 
 """Documents: rendered in a format, shown or put into a file."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
@@ -23,12 +25,14 @@ import re
 import stat
 import sys
 import tempfile
+from typing import TYPE_CHECKING
 
 from octavia_v2_checks import arguments
 from octavia_v2_checks import clock
-from octavia_v2_checks import engine
 from octavia_v2_checks import plugins
-from octavia_v2_checks import registry
+
+if TYPE_CHECKING:
+    from octavia_v2_checks import engine
 
 ENTRY_POINTS = 'octavia_v2_checks.reports'
 
@@ -40,7 +44,11 @@ LOAD_SECONDS = 5.0
 #: Seconds until what is no regular file must have taken a document.
 SECONDS = 5.0
 
-Render = Callable[[engine.Report], str]
+#: The format for a person, and all of those.
+DEFAULT = 'text'
+HUMAN = (DEFAULT, 'short', 'table')
+
+Render = Callable[['engine.Report'], str]
 
 
 class Unwritten(Exception):
@@ -107,6 +115,7 @@ def rendered(form: str, render: Render, report: engine.Report) -> str:
 
 def _loaded(plugin):
     """Load a format; what others bring may hang."""
+    from octavia_v2_checks import registry
     if plugin.owner == registry.OURS:
         return plugin.load()
     return clock.bounded(plugin.load, clock.Clock(LOAD_SECONDS))
@@ -245,21 +254,21 @@ def _make_alike(handle, old, private):
 
 
 def show(text: str, form: str = 'text') -> None:
-    """Print a document; a table that a person looks at has colours.
+    """Print a document; what a person looks at has colours.
 
-    :param form: ``table``, ``text``, or a format for machines, which is
+    :param form: one of :data:`HUMAN`, or a format for machines, which is
         UTF-8 whatever the locale is
     :raises Gone: if the reader has ended
     :raises Unwritten: if stdout cannot be written
     """
     text = text.rstrip('\n') + '\n'
     with printing():
-        if form == 'table' and sys.stdout.isatty():
+        if form in HUMAN and sys.stdout.isatty():
             _coloured(text)
         elif hasattr(sys.stdout, 'buffer'):
             sys.stdout.flush()
             _put(sys.stdout.buffer, text.encode(
-                sys.stdout.encoding if form in ('table', 'text') else 'utf-8',
+                sys.stdout.encoding if form in HUMAN else 'utf-8',
                 'backslashreplace'))
         else:
             print(text, end='')
@@ -296,6 +305,13 @@ def _coloured(text):
     for result, style in (('Success', 'green'), ('Warning', 'yellow'),
                           ('Failure', 'bold red')):
         coloured.highlight_regex(f'(?<=Result: ){result}', style)
-    coloured.highlight_regex('(?m)^(To do first|Worth a look):', 'bold')
+    for pattern, style in (
+            ('(?m)^(To do first|Worth a look):', 'bold'),
+            ('(?m)^ *[✓+] ', 'green'), ('(?m)^ *! .*', 'yellow'),
+            ('(?m)^ *[✗x] .*', 'bold red'),
+            ('(?m)^(Failures|.*Do not upgrade yet.)$', 'bold red'),
+            ('(?m)^Warnings$', 'yellow'),
+            ('(?m)^.* Ready to upgrade.$', 'bold green')):
+        coloured.highlight_regex(pattern, style)
     # Lines must stay whole, or a remedy could not be copied.
     console.Console(highlight=False, soft_wrap=True).print(coloured, end='')

@@ -35,12 +35,12 @@ def add(commands):
     check.add_argument('--json', action='store_const', const='json',
                        dest='format', help='same as --format json')
     check.add_argument('--format', metavar='FORMAT', dest='format',
-                       help='table (the default), json, junit, prometheus, '
-                            'html, nagios, or one that another package '
-                            'brings')
+                       help='text (the default), short, table, json, junit, '
+                            'prometheus, html, nagios, or one that another '
+                            'package brings')
     check.add_argument('--output', metavar='FILE', type=arguments.path,
-                       help='write the report to FILE; with another format '
-                            'than table, stdout still gets the table')
+                       help='write the report to FILE; stdout gets it as '
+                            'text')
     check.add_argument('--only', type=arguments.ids, metavar='ID,..',
                        help='run these checks and no others')
     check.add_argument('--skip', type=arguments.ids, metavar='ID,..',
@@ -92,9 +92,9 @@ def _run(args, settings, begin):
     from octavia_v2_checks import registry
     from octavia_v2_checks import waiting
     own = settings.own
-    name = args.format or 'table'
+    name = args.format or output.DEFAULT
     formats = output.formats(
-        ['table', name, *(form for form, _ in settings.report_files)])
+        [output.DEFAULT, name, *(form for form, _ in settings.report_files)])
     if args.target_release:
         settings = dataclasses.replace(
             settings, target_release=_release(args.target_release))
@@ -116,13 +116,14 @@ def _run(args, settings, begin):
     files = list(settings.report_files)
     if args.output and not output.is_stdout(args.output):
         files.append((name, args.output))
-        name = 'table'
+        name = output.DEFAULT
     wrong = output.leave(report, files, formats)
     try:
         document = output.rendered(name, formats[name], report)
     except output.Unwritten as exc:
         wrong.append(exc.args[0])
-        name, document = 'table', formats['table'](report)
+        name = output.DEFAULT
+        document = formats[name](report)
     try:
         output.show(document, name)
     except output.Unwritten as exc:

@@ -189,7 +189,7 @@ def _perform(args, play, asks=False) -> int:
         # stdout has what the other half needs.
         print(report.RENDER[form](came), file=sys.stderr)
     else:
-        output.show(report.RENDER[form](came), form == 'table')
+        output.show(report.RENDER[form](came), form)
     return came.exit_code
 
 

@@ -122,7 +122,7 @@ def _names(kind):
     """Return the names that this or another package has registered."""
     ours = {'checks': tuple(catalogue.CHECKS), 'reports': (
         'html', 'json', 'junit', 'nagios', 'prometheus', 'sarif', 'short',
-        'table')}
+        'table', 'text')}
     return (*ours[kind], *(e.name for _, e in plugins.find(
         f'octavia_v2_checks.{kind}')))
 

@@ -27,7 +27,8 @@ from tests import commands
 from tests.functional import test_hook
 from tests.servers import scripts
 
-FORMATS = ['table', 'json', 'junit', 'html', 'prometheus']
+FORMATS = ['text', 'short', 'table', 'json', 'junit', 'html', 'prometheus',
+           'nagios']
 
 #: Every command that prints something.
 PRINTING = {

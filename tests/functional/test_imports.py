@@ -98,7 +98,8 @@ def test_validate(write_config, oslo):
     assert packages - oslo == OURS
 
 
-@pytest.mark.parametrize('form', ['table', 'json', 'junit', 'prometheus'])
+@pytest.mark.parametrize('form', [
+    'text', 'short', 'table', 'json', 'junit', 'prometheus', 'nagios'])
 def test_a_jobboard_that_is_off(write_config, oslo, form):
     config = write_config(jobboard_enabled=False)
     code, packages, modules = loaded('--config-file', str(config), 'upgrade',
@@ -112,8 +113,9 @@ def test_a_jobboard_that_is_off(write_config, oslo, form):
 
 
 @pytest.mark.parametrize('driver, also', [
-    ('redis', set()), ('etcd', set()),
+    ('etcd', set()),
     # TaskFlow reads its switches with oslo.utils, and so must we.
+    ('redis', {'oslo_utils', 'oslo_i18n'}),
     ('zookeeper', {'oslo_utils', 'oslo_i18n'})])
 def test_a_jobboard_needs_no_client(write_config, oslo, driver, also):
     config = write_config(

@@ -165,8 +165,9 @@ def lost(writer, done, path):
     assert f'cannotwrite{path}' in flat
     assert done.returncode == (2 if 'stock' in writer else 255)
     if writer != 'sample':
-        assert 'Check: AmphoraV2 configuration' in done.stdout
-        assert 'Check: AmphoraV2 stuck resources' in done.stdout
+        heading = '| Check: {}' if 'stock' in writer else '\n{}\n'
+        for title in ('AmphoraV2 configuration', 'AmphoraV2 stuck resources'):
+            assert heading.format(title) in done.stdout
 
 
 @pytest.mark.parametrize('writer', WRITERS)
@@ -203,7 +204,7 @@ def test_a_report_file_on_stdout_comes_before_the_table(write, tmp_path):
     with place.open('w') as stream:
         write('report_file', '/dev/stdout', stdout=stream)
     text = place.read_text()
-    assert text.index('"name"') < text.index('Check: AmphoraV2')
+    assert text.index('"name"') < text.index('AmphoraV2 configuration\n')
 
 
 def test_a_file_in_the_working_directory(write, tmp_path):
@@ -223,7 +224,7 @@ def test_one_output_that_fails_costs_no_other(write, tmp_path):
     assert is_whole(path.read_text())
     assert done.stderr.count('\n') == 1
     assert '/nonexistent/a' in done.stderr and '/nonexistent/b' in done.stderr
-    assert 'Check: AmphoraV2 configuration' in done.stdout
+    assert '\nAmphoraV2 configuration\n' in done.stdout
 
 
 def test_what_may_not_be_replaced_is_written_into(tmp_path, monkeypatch):

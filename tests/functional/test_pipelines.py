@@ -147,14 +147,14 @@ def test_files_are_left_behind(write_config, healthy, tmp_path, command):
     assert sorted(tmp_path.glob('.report*')) == []
 
 
-@pytest.mark.parametrize('report, said', [
-    ('json:/nonexistent/report.json', '/nonexistent/report.json'),
-    ('jsom:/tmp/report.json', 'Did you mean json?')])
-def test_a_file_that_cannot_be_left_behind(write_config, report, said):
+@pytest.mark.parametrize('report, said, code', [
+    ('json:/nonexistent/report.json', '/nonexistent/report.json', 255),
+    ('jsom:/tmp/report.json', 'Did you mean json?', 64)])
+def test_a_file_that_cannot_be_left_behind(write_config, report, said, code):
     config = write_config(jobboard_enabled=False, sections={
         'octavia_v2_checks': {'report_file': report}})
     done = commands.checks('--config-file', str(config), 'upgrade', 'check')
-    assert done.returncode == 64
+    assert done.returncode == code
     assert said in done.stderr and done.stderr.count('\n') == 1
     stock = commands.status(config, 'upgrade', 'check', '--json', hook=True)
     rows = {row['check']: row for row in json.loads(stock.stdout)['checks']}
@@ -191,7 +191,7 @@ def test_on_a_terminal(write_config, healthy):
     config = write_config(**settings_for(healthy))
     text = on_a_terminal(config, '--skip', 'persistence,migration,inflight',
                          TERM='xterm-256color')
-    assert '\x1b[32mSuccess' in text
+    assert '\x1b[32m  ✓ ' in text
     # A line for each probe while it runs, and none of them at the end.
     assert text.count('AmphoraV2 jobboard') > 1
     assert '\x1b[2K' in text
@@ -205,7 +205,7 @@ def test_a_terminal_without_colours(write_config, healthy, extra):
     text = on_a_terminal(config, '--skip', 'persistence,migration,inflight',
                          **extra)
     assert '\x1b[32m' not in text
-    assert '| Result: Success' in text
+    assert 'AmphoraV2 jobboard\r\n  ✓ ' in text
     if extra['TERM'] == 'dumb':
         assert '\x1b' not in text
 
