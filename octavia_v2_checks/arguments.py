@@ -21,7 +21,6 @@ import sys
 from typing import Any
 from typing import NoReturn
 
-from octavia_v2_checks import opts
 from octavia_v2_checks.reports import text as text_
 
 
@@ -75,6 +74,7 @@ def seconds(text: str) -> float:
 
     The bounds are those of the options: a second and a day.
     """
+    from octavia_v2_checks import opts
     try:
         return opts.Duration()(text)
     except ValueError:

@@ -23,11 +23,14 @@ import re
 import stat
 import sys
 import tempfile
+from typing import TYPE_CHECKING
 
 from octavia_v2_checks import arguments
 from octavia_v2_checks import clock
-from octavia_v2_checks import engine
 from octavia_v2_checks import plugins
+
+if TYPE_CHECKING:
+    from octavia_v2_checks import engine
 
 ENTRY_POINTS = 'octavia_v2_checks.reports'
 
@@ -36,7 +39,7 @@ LOG = logging.getLogger(__name__)
 #: Seconds until what is no regular file must have taken a document.
 SECONDS = 5.0
 
-Render = Callable[[engine.Report], str]
+Render = Callable[['engine.Report'], str]
 
 
 class Unwritten(Exception):
@@ -69,7 +72,7 @@ def formats(names: list[str]) -> dict[str, Render]:
     return found
 
 
-def leave(report: engine.Report, files: Iterable[tuple[str, str]],
+def leave(report: 'engine.Report', files: Iterable[tuple[str, str]],
           known: Mapping[str, Render]) -> list[str]:
     """Put a report into files; one that fails costs no other.
 
@@ -86,7 +89,7 @@ def leave(report: engine.Report, files: Iterable[tuple[str, str]],
     return wrong
 
 
-def rendered(form: str, render: Render, report: engine.Report) -> str:
+def rendered(form: str, render: Render, report: 'engine.Report') -> str:
     """Return a report in a format.
 
     :raises Unwritten: if the format fails; any distribution may bring one

@@ -147,14 +147,14 @@ def test_files_are_left_behind(write_config, healthy, tmp_path, command):
     assert sorted(tmp_path.glob('.report*')) == []
 
 
-@pytest.mark.parametrize('report, said', [
-    ('json:/nonexistent/report.json', '/nonexistent/report.json'),
-    ('jsom:/tmp/report.json', 'Did you mean json?')])
-def test_a_file_that_cannot_be_left_behind(write_config, report, said):
+@pytest.mark.parametrize('report, said, code', [
+    ('json:/nonexistent/report.json', '/nonexistent/report.json', 255),
+    ('jsom:/tmp/report.json', 'Did you mean json?', 64)])
+def test_a_file_that_cannot_be_left_behind(write_config, report, said, code):
     config = write_config(jobboard_enabled=False, sections={
         'octavia_v2_checks': {'report_file': report}})
     done = commands.checks('--config-file', str(config), 'upgrade', 'check')
-    assert done.returncode == 64
+    assert done.returncode == code
     assert said in done.stderr and done.stderr.count('\n') == 1
     stock = commands.status(config, 'upgrade', 'check', '--json', hook=True)
     rows = {row['check']: row for row in json.loads(stock.stdout)['checks']}
