@@ -12,9 +12,7 @@
 
 """Runs the checks side by side, under one deadline, fail-closed."""
 
-import collections
 from collections.abc import Callable
-from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
@@ -29,24 +27,18 @@ from typing import NamedTuple
 
 from octavia_v2_checks import catalogue
 from octavia_v2_checks import clock
+from octavia_v2_checks import judging
 from octavia_v2_checks import registry
 from octavia_v2_checks import resumption
 from octavia_v2_checks import settings as settings_
-from octavia_v2_checks import waivers
-from octavia_v2_checks.checks.config import waived as waived_
 from octavia_v2_checks.findings import Blocked
 from octavia_v2_checks.findings import Finding
-from octavia_v2_checks.findings import finding
 from octavia_v2_checks.findings import NotApplicable
 from octavia_v2_checks.findings import Severity
-from octavia_v2_checks.findings import Waiver
 from octavia_v2_checks.registry import Check
 from octavia_v2_checks.upstream import versions
 
 LOG = logging.getLogger(__name__)
-
-#: How many findings of one kind a report lists.
-LISTED = 50
 
 #: Told what becomes of each check: ``None`` when it begins, its severity when
 #: it has ended. Called in the check's thread.
@@ -225,11 +217,11 @@ class _Run:
         said = list(self.findings)
         if not ended:
             said.append(self._stopped() if interrupted else self._late())
-        said = waived(said, self.settings)
+        said = judging.waived(said, self.settings)
         blocked = self.blocked if ended else None
         if self.applies and not blocked and not any(
                 f.id == f'{self.check.id}.undetermined' for f in said):
-            said += unmatched(self.check.id, said, self.settings)
+            said += judging.unmatched(self.check.id, said, self.settings)
         duration = self.duration or time.monotonic() - self.started
         return Result(self.check.id, self.title, said, list(self.notes),
                       blocked, duration, self.applies)
@@ -259,7 +251,8 @@ class Result(NamedTuple):
 
 def run(settings: settings_.Settings, selected: Sequence[Check],
         deadline: clock.Deadline, skipped: Sequence[str] = (),
-        observer: Observer = unobserved) -> Report:
+        observer: Observer = unobserved,
+        beside: Sequence[Row] = ()) -> Report:
     """Run checks and report, by the deadline at the latest.
 
     Ctrl-C ends it at once; the report then has what had ended by then.
@@ -267,6 +260,7 @@ def run(settings: settings_.Settings, selected: Sequence[Check],
     :param selected: the checks to run
     :param skipped: ids of those left out, for the report
     :param observer: told what becomes of each check
+    :param beside: rows of an earlier run, to which one of this may refer
     """
     started = datetime.datetime.now(datetime.timezone.utc)
     begin = time.monotonic()
@@ -278,104 +272,27 @@ def run(settings: settings_.Settings, selected: Sequence[Check],
     except KeyboardInterrupt:
         interrupted = True
     results = {r.check.id: r.snapshot(interrupted) for r in runs}
-    rows = tuple(_row(r, results, settings) for r in results.values())
+    others = {row.id: row for row in beside} | results
+    rows = tuple(_row(r, others, settings) for r in results.values())
     return settings.redactor.clean(Report(
         rows, tuple(skipped), versions.installed('octavia'),
         versions.installed('taskflow'), started, time.monotonic() - begin,
         resumption=resumption.of(settings), interrupted=interrupted))
 
 
-def judged(area: str, findings: Iterable[Finding],
-           settings: settings_.Settings) -> list[Finding]:
-    """Return the findings of a check as a report has them.
-
-    :param area: id of the check
-    :param findings: as it yields them, all that there are
-    :returns: with the waivers that cover some and a warning for those that
-        cover none, not too many, and without secrets
-    """
-    said = waived(findings, settings)
-    said += unmatched(area, said, settings)
-    return settings.redactor.clean(listed(said))
-
-
-def waived(findings: Iterable[Finding],
-           settings: settings_.Settings) -> list[Finding]:
-    """Return findings, those that a waiver covers marked with it."""
-    rules = _holding(settings)
-
-    def mark(found):
-        rule = next(rules.covering(found.id, found.host, found.option), None)
-        return dataclasses.replace(
-            found, waived=Waiver(rule.reason, rule.until)) if rule else found
-
-    return [mark(f) for f in findings]
-
-
-def _holding(settings):
-    return waivers.Rules(r for r in settings.waivers if not r.expired)
-
-
-def unmatched(check: str, findings: Iterable[Finding],
-              settings: settings_.Settings) -> list[Finding]:
-    """Return a finding for each waiver that covers nothing of a check."""
-    mine = [rule for rule in settings.waivers if rule.area == check]
-    if not mine:
-        return []
-    known = {e.id for e in catalogue.entries()}
-    where = waived_.places(settings)
-    rules = _holding(settings)
-    used = {rule for f in findings
-            for rule in rules.covering(f.id, f.host, f.option)}
-    return [finding('config.waiver-unmatched',
-                    f'The waiver of {rule.id}'
-                    + (f' on {rule.host}' if rule.host else '')
-                    + (f' for {rule.option}' if rule.option else '')
-                    + ' covers nothing: this run has no such finding.',
-                    **where[rule])
-            for rule in mine
-            # What names no finding at all is reported as such.
-            if (rule.id in known or check not in catalogue.CHECKS)
-            and rule not in used and not rule.expired]
-
-
-def listed(findings: Iterable[Finding]) -> list[Finding]:
-    """Return findings, of one kind not more than a person can read.
-
-    The rest is counted, in one more of that kind.
-    """
-    seen: collections.Counter[tuple] = collections.Counter()
-    first: dict[tuple, Finding] = {}
-    shown: list[Finding] = []
-    for said in findings:
-        kind = said.id, said.severity, bool(said.waived)
-        seen[kind] += said.many
-        first.setdefault(kind, said)
-        if seen[kind] <= LISTED:
-            shown.append(said)
-    return shown + [
-        dataclasses.replace(
-            first[kind], many=count - LISTED, option=None, file=None,
-            line=None, host=None,
-            message=f'There are {count - LISTED} more of this kind, which '
-                    f'are not listed.',
-            remedy='Correct those that are listed, and run it again.')
-        for kind, count in seen.items() if count > LISTED]
-
-
-def _row(result, results, settings):
+def _row(result, others, settings):
     said = list(result.findings)
     notes = list(result.notes)
     cause = None
     if result.blocked:
         reason = result.blocked.reason.rstrip('.')
-        cause = _cause(result, results)
+        cause = _cause(result, others)
         if cause:
             also = f', {cause.waived.as_text()}' if cause.waived else ''
             notes = [f'Not checked: {reason} ({cause.id}{also}).']
         else:
-            said = waived([_unseen(result, settings)], settings) + said
-    said = sorted(listed(said), key=lambda f: -f.severity)
+            said = judging.waived([_unseen(result, settings)], settings) + said
+    said = sorted(judging.listed(said), key=lambda f: -f.severity)
     severity = max((f.counts for f in [*said, *([cause] if cause else [])]),
                    default=Severity.SUCCESS)
     return Row(result.id, result.title, severity, tuple(said),
@@ -383,9 +300,9 @@ def _row(result, results, settings):
                cause)
 
 
-def _cause(result, results):
+def _cause(result, others):
     """Return the finding of another row that kept a check from looking."""
-    causes = [f for other in results.values() if other.id != result.id
+    causes = [f for other in others.values() if other.id != result.id
               for f in other.findings if f.severity is Severity.FAILURE
               and result.blocked.is_by(f)]
     return max(causes, key=lambda f: f.counts, default=None)

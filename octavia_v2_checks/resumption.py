@@ -21,6 +21,9 @@ from octavia_v2_checks import settings as settings_
 from octavia_v2_checks.checks.config import dburl
 from octavia_v2_checks.checks.config import view
 
+#: Characters of a value that is reported as it is.
+_LONGEST = 1000
+
 #: Drivers that use the first host of the list and no other.
 _FIRST_HOST_ONLY = (view.REDIS, view.ETCD)
 
@@ -94,7 +97,15 @@ def _persistence(settings):
 
 def _clean(value, redactor):
     if isinstance(value, str):
-        return redactor(value)
+        return _short(redactor(value))
     if isinstance(value, list):
-        return [redactor(text) for text in value]
+        return [_short(redactor(text)) for text in value]
     return value
+
+
+def _short(text):
+    """Return a text, or what tells it from another if it is very long."""
+    if len(text) <= _LONGEST:
+        return text
+    digest = hashlib.sha256(text.encode(errors='replace')).hexdigest()
+    return f'{text[:80]}... (SHA-256 {digest})'

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 import json
 import textwrap
 
-from octavia_v2_checks import engine
+from octavia_v2_checks import judging
 from octavia_v2_checks import settings as settings_
 from octavia_v2_checks.checks import config
 from octavia_v2_checks.findings import Finding
@@ -35,7 +35,7 @@ def run(settings: settings_.Settings, target_release: str | None
         None
     :raises settings.UsageError: for a release that is none
     """
-    found = engine.judged(
+    found = judging.judged(
         'config', config.check(settings, target_release=target_release),
         settings)
     return sorted(found, key=lambda f: (-f.severity, f.many > 1,

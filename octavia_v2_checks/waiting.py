@@ -64,7 +64,8 @@ def _again(settings, failing, report, pause, renewed, observer):
         time.sleep(pause)
     except KeyboardInterrupt:
         return dataclasses.replace(report, interrupted=True)
-    again = engine.run(settings, failing, renewed(), observer=observer)
+    again = engine.run(settings, failing, renewed(), observer=observer,
+                       beside=report.rows)
     if again.interrupted:
         return dataclasses.replace(report, interrupted=True)
     fresh = {row.id: row for row in again.rows}

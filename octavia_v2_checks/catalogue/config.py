@@ -17,10 +17,12 @@ from octavia_v2_checks.catalogue import Entry
 ENTRIES = [
     Entry(
         'config.parse-error', 'FAILURE',
-        'A configuration file has a line that oslo.config cannot read.',
+        'A configuration file has a line that oslo.config cannot read, or is '
+        'no text, or has more than 16 MiB.',
         'Every Octavia service that reads the file stops at its start.',
-        'Mend the line: [section] on a line of its own, options as '
-        '"name = value" from the first column, continuation lines indented.'),
+        'Fix the line: [section] on a separate line, options as "name = '
+        'value" from the first column, continuation lines indented. Name a '
+        'configuration file where it is something else.'),
     Entry(
         'config.encoding', 'FAILURE',
         'A configuration file or variable is not plain UTF-8.',

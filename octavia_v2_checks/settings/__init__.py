@@ -180,7 +180,8 @@ class Settings:
 
     def secrets(self) -> set[str]:
         """Return every secret text in plain form, URL passwords decoded."""
-        return secrets_.of(self.values.values(), self.files, schema())
+        return secrets_.of(self.values.values(), self.files, schema(),
+                           self.broken_sources)
 
     @functools.cached_property
     def redactor(self) -> redact.Redactor:

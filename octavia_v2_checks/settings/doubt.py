@@ -49,6 +49,9 @@ _TLS_KEYS = frozenset({
     'ssl', 'use_ssl', 'tls', 'use_tls', 'enabled', 'ca', 'cafile', 'ca_cert',
     'ca_certs', 'cert', 'key', 'verify', 'check_hostname'})
 
+#: What is written for their values, where it is no file.
+_TLS_WORDS = (*_WORDS, 'required', 'optional', 'cert_required')
+
 #: Names of providers, of this project and of others.
 _PROVIDERS = ('a10', 'amphora', 'amphorav2', 'f5', 'noop_driver', 'octavia',
               'ovn', 'radware', 'vmwareedge')
@@ -146,8 +149,9 @@ def _of_tls(text, keys) -> Iterator[str]:
             '[:=]', '\n', entry, count=1).partition('\n'))
         if number < _ENTRIES and (
                 key.lower() in _TLS_KEYS or _near(key, known)):
-            if 'pas' in key.lower():
-                yield rest
+            if 'pas' in key.lower() or not (
+                    '/' in rest or '.' in rest or _near(rest, _TLS_WORDS)):
+                yield from (rest, entry)
         else:
             yield from (entry, key)
             if rest.lower() not in _WORDS:

@@ -39,12 +39,15 @@ _TELLING = re.compile('pas+_?w|pwd|secret|token', re.I)
 _WIDEST = 1000
 
 
-def of(values: Iterable[Value], files: Iterable[inifile.ConfigFile],
-       schema: Schema) -> set[str]:
+def of(values: Iterable[Value], files: Sequence[inifile.ConfigFile],
+       schema: Schema, sources: Iterable[str] = ()) -> set[str]:
     """Return every secret text in plain form, URL passwords decoded.
 
     What a later file overrides, or stands under a wrong name, is as secret
     as what is in force.
+
+    :param sources: names in config_source that do not answer; one without a
+        section may be anything
     """
     options = _by_name(schema)
     found: set[str] = set()
@@ -62,6 +65,9 @@ def of(values: Iterable[Value], files: Iterable[inifile.ConfigFile],
             found |= redact.secrets_in(
                 assignment.value, redact.is_secret_name(assignment.key))
             found |= _doubtful(options, assignment.key, assignment.value)
+    sections = {inifile.normalise(name) for file in files
+                for name, _ in file.sections}
+    found |= {s for s in sources if inifile.normalise(s) not in sections}
     return found - {''}
 
 

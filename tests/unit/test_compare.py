@@ -187,7 +187,14 @@ def test_the_fingerprint_is_that_of_the_values(report):
 @pytest.mark.parametrize('text, said', [
     (None, 'No such file'), ('', 'no JSON'), ('[1]', 'schema_version'),
     ('{}', 'schema_version'), ('{"schema_version": 2}', 'schema_version'),
-    ('{"schema_version": 1, "findings": []}', '"host" and "resumption"')])
+    ('{"schema_version": 1, "findings": []}', '"host" and "resumption"'),
+    ('[' * 100_000, 'no JSON'), ('{"a":' * 100_000, 'no JSON'),
+    ('1' * 5000, 'no JSON'),
+    (' ' * (17 << 20), '16 MiB'),
+    ('{"schema_version": 1, "host": "h", "resumption": {"persistence": {}}}',
+     '"persistence" is no text'),
+    ('{"schema_version": 1, "host": "h", "resumption": {"jobboard": [[]]}}',
+     '"jobboard" is no text')])
 def test_what_is_no_report(report, tmp_path, capsys, text, said):
     path = tmp_path / 'other.json'
     if text is not None:
@@ -197,6 +204,76 @@ def test_what_is_no_report(report, tmp_path, capsys, text, said):
     assert printed.out == ''
     assert said in printed.err and str(path) in printed.err
     assert printed.err.count('\n') == 1
+
+
+@pytest.mark.parametrize('path', ['/dev/zero', '/', '/proc/self/mem',
+                                  '/nowhere/\x1b[31mred\nline'])
+def test_what_cannot_be_read(report, capsys, path):
+    assert cli.main(['compare', report('a'), path]) == 64
+    printed = capsys.readouterr()
+    assert printed.out == '' and '\x1b' not in printed.err
+    assert printed.err.count('\n') == 1
+
+
+def document_of(path):
+    with open(path, encoding='utf-8') as stream:
+        return json.load(stream)
+
+
+ESCAPES = '\x1b]0;title\x07\x1b[2J\u202e\x9b31m\rx\ny\udcff'
+
+
+@pytest.mark.parametrize('name', [
+    'host', 'octavia', 'jobboard_backend_namespace', 'jobboard'])
+def test_a_report_of_somebody_else_reaches_no_terminal(
+        report, capsys, tmp_path, name):
+    document = document_of(report('b'))
+    inner = document if name in document else document['resumption']
+    inner[name] = [ESCAPES] if name == 'jobboard' else ESCAPES
+    if name == 'host':
+        document['resumption']['persistence'] = 'mysql://other:1/p'
+    path = tmp_path / 'foreign.json'
+    path.write_text(json.dumps(document))
+    for form in ('table', 'json'):
+        assert cli.main(['compare', '--format', form, report('a'),
+                         str(path)]) == 2
+        printed = ''.join(capsys.readouterr())
+        assert printed.replace('\n', '').isprintable()
+        assert '\ny' not in printed
+
+
+def test_what_is_too_long_to_show_differs_all_the_same(report, run):
+    long = 'n' * 2000
+    code, found = run(report('a', jobboard_backend_namespace=long + 'a'),
+                      report('b', jobboard_backend_namespace=long + 'b'))
+    assert code == 2 and list(found) == ['jobboard_backend_namespace']
+    for value in found['jobboard_backend_namespace']['values']:
+        assert value['value'].startswith('nnn')
+        assert len(value['value']) < 200
+
+
+def test_what_a_report_shows_too_long_differs_too(report, run, tmp_path):
+    paths = []
+    for end in 'ab':
+        document = document_of(report(end))
+        document['resumption']['jobboard_backend_namespace'] = (
+            'n' * 5000 + end)
+        paths.append(tmp_path / f'long-{end}.json')
+        paths[-1].write_text(json.dumps(document))
+    code, found = run(*map(str, paths))
+    assert code == 2 and list(found) == ['jobboard_backend_namespace']
+    for value in found['jobboard_backend_namespace']['values']:
+        assert len(value['value']) == 1000
+
+
+def test_a_login_in_a_report_that_is_not_ours(report, capsys, tmp_path):
+    document = document_of(report('b'))
+    document['resumption']['persistence'] = f'mysql://o:{ENCODED}@h:1/p'
+    path = tmp_path / 'foreign.json'
+    path.write_text(json.dumps(document))
+    assert cli.main(['compare', report('a'), str(path)]) == 2
+    printed = capsys.readouterr().out
+    assert 'mysql://***@h:1/p' in printed and ENCODED not in printed
 
 
 def test_one_report_is_too_few(report, capsys):

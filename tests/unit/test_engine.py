@@ -23,6 +23,7 @@ from octavia_v2_checks import clock
 from octavia_v2_checks import engine
 from octavia_v2_checks import findings
 from octavia_v2_checks import settings
+from octavia_v2_checks import waiting
 from octavia_v2_checks.checks import config
 from octavia_v2_checks.findings import Finding
 from octavia_v2_checks.findings import Severity
@@ -203,6 +204,23 @@ def test_blocked_by_an_option(tmp_path):
     assert (found.id, found.option, found.line) == (
         'jobboard.undetermined', 'task_flow.jobboard_enabled', 2)
     assert 'jobboard_enabled' in found.remedy
+
+
+def test_a_cause_that_is_not_looked_for_again(tmp_path):
+    """With --wait, the row config is not run a second time."""
+    path = tmp_path / 'octavia.conf'
+    path.write_text('[task_flow]\njobboard_enabled = perhaps\n')
+    loaded = settings.load([('file', str(path))])
+
+    def asking(settings, deadline):
+        settings.get('jobboard_enabled')
+
+    checks = [engine.Check(id_, id_, lambda f=function: f) for id_, function
+              in (('config', config.check), ('jobboard', asking))]
+    report = waiting.run(loaded, checks, clock.Deadline(5, 1), (), 0.1,
+                         lambda line: None)
+    assert report.rows[1].findings == ()
+    assert report.rows[1].blocked_by.id == 'config.invalid-value'
 
 
 def test_blocked_by_an_option_that_nobody_knows(empty):
