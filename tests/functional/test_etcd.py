@@ -16,7 +16,6 @@ import base64
 import contextlib
 import os
 import re
-import shlex
 import signal
 import socket
 import subprocess
@@ -348,19 +347,6 @@ def test_api_path_of_the_environment(probe, etcd, monkeypatch):
                                         'jobboard.wrong-protocol']
     monkeypatch.delenv(variable)
     assert probe(etcd) == []
-
-
-def test_a_client_that_knows_one_path_only(probe, etcd, tmp_path,
-                                           monkeypatch):
-    path = tmp_path / 'etcd3gw-2.1.0.dist-info'
-    path.mkdir()
-    (path / 'METADATA').write_text(
-        'Metadata-Version: 2.1\nName: etcd3gw\nVersion: 2.1.0\n')
-    monkeypatch.syspath_prepend(str(tmp_path))
-    found = probing.only(probe(etcd), 'jobboard.wrong-protocol')
-    assert '/v3alpha/' in found.message
-    name, value = shlex.split(found.remedy)[1::4]
-    assert probe(etcd, **{name: value}) == []
 
 
 def test_the_timeout_of_the_worker(probe):

@@ -33,6 +33,15 @@ _UNAUTHORISED = 401
 _NOT_FOUND = 404
 
 
+class _Quiet(http.server.ThreadingHTTPServer):
+    """Says nothing of clients that go away."""
+
+    daemon_threads = True
+
+    def handle_error(self, request, client_address) -> None:
+        """Print nothing."""
+
+
 class Reverse:
     """Hands requests on to *server*, and its answers back.
 
@@ -56,8 +65,7 @@ class Reverse:
         self.rewrite = rewrite
         self.asked: list[tuple[str, str]] = []
         self.host = process.LOOPBACK
-        self._http = http.server.ThreadingHTTPServer(
-            (self.host, 0), self._handler())
+        self._http = _Quiet((self.host, 0), self._handler())
         self.port: int = self._http.server_address[1]
 
     def __enter__(self) -> Self:
