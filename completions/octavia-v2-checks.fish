@@ -119,6 +119,7 @@ complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill finish' -
 complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill finish' -l timeout -x -d 'seconds for all of it (default: three times that of a claim, and 30)'
 complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill finish' -l format -xka "table json junit" -d format
 complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill finish' -l output -x -d 'write the report to FILE; stdout then has the table'
+complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill finish' -l yes -d 'changes nothing: that was asked before "drill begin"'
 complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill; and test $_shtab_octavia_v2_checks_npos -eq 0' -a clean -d 'remove what earlier drills have left'
 complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill clean' -s h -l help -d 'show this help message and exit'
 complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill clean' -l config-file -x -d 'read a configuration file; may be given several times, later ones win (default: what octavia-status reads)'
@@ -126,6 +127,7 @@ complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill clean' -l
 complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill clean' -l timeout -x -d 'seconds for all of it (default: three times that of a claim, and 30)'
 complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill clean' -l format -xka "table json junit" -d format
 complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill clean' -l output -x -d 'write the report to FILE; stdout then has the table'
+complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using drill clean' -l yes -d 'changes nothing: it does not ask'
 complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using; and test $_shtab_octavia_v2_checks_npos -eq 0' -a list -d 'print every check and every finding id'
 complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using list' -s h -l help -d 'show this help message and exit'
 complete -c octavia-v2-checks -n '_shtab_octavia_v2_checks_using list' -l format -xka "table json" -d format

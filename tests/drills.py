@@ -15,16 +15,19 @@
 import contextlib
 import json
 import re
+import subprocess
 
 from octavia_v2_checks import settings
 from octavia_v2_checks.drill import director
 from tests import boards
 from tests import commands
-from tests import octavia_board
 from tests import probing
 
 #: As short as etcd lets a lease be, which rounds up.
 CLAIM = 3
+
+#: Seconds that a drill may take: other tests may keep the processors busy.
+PATIENCE = 120
 
 TABLES = ('logbooks', 'flowdetails', 'atomdetails')
 
@@ -71,7 +74,7 @@ class Site:
             self.place.post(board)
             board.claim(self.place.post(board), 'a worker')
 
-    def run(self, flows=1, at=None, **options):
+    def run(self, flows=1, at=None, timeout=PATIENCE, **options):
         """A drill from this process.
 
         :param at: what is waited for -> a function to call then
@@ -82,7 +85,8 @@ class Site:
             waiting.pop(text, lambda: None)()
 
         result = director.run(settings.load([('file', str(self.config))]),
-                              flows, observe=observe, **options)
+                              flows, observe=observe, timeout=timeout,
+                              **options)
         assert not waiting
         assert probing.PASSWORD not in repr(result)
         return result
@@ -90,7 +94,7 @@ class Site:
     def command(self, *args, **extra):
         """Our command with this configuration, to its end."""
         done = commands.checks('--config-file', str(self.config), 'drill',
-                               *args, **extra)
+                               '--timeout', str(PATIENCE), *args, **extra)
         assert probing.PASSWORD not in done.stdout + done.stderr
         assert 'Traceback' not in done.stderr
         return done
@@ -104,12 +108,12 @@ class Site:
 
     def start(self, *args):
         """Start our command, and do not wait for its end."""
-        import subprocess
         return subprocess.Popen(
             [commands.script('octavia-v2-checks'), '--config-file',
-             str(self.config), 'drill', *args], stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            cwd='/', env=commands.environment())
+             str(self.config), 'drill', '--timeout', str(PATIENCE), *args],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, cwd='/',
+            env=commands.environment())
 
     def flows(self):
         """The states of the flows of all drills."""
@@ -139,6 +143,3 @@ def remedy_command(remedy):
     """The command of ours at the end of a remedy."""
     return re.search(r'octavia-v2-checks( --config-file \S+)* drill \w+',
                      remedy)[0]
-
-
-LOAD_BALANCER = octavia_board.LOAD_BALANCER

@@ -52,6 +52,6 @@ ENTRIES = [
           'The drill could not be carried out.',
           'Whether another controller would finish what a dead one has begun '
           'is not known.',
-          'octavia-v2-checks --debug drill shows more, and '
+          'Run the drill again, with more time (--timeout). '
           'octavia-v2-checks upgrade check names most causes.'),
 ]

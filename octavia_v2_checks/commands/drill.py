@@ -119,8 +119,7 @@ def _run_begin(args) -> int:
 
     def hand_over(begun):
         if args.file == '-':
-            sys.stdout.write(begun.as_json() + '\n')
-            sys.stdout.flush()
+            _to_stdout(begun.as_json())
         else:
             output.write(args.file, begun.as_json())
         handed.append(args.file)
@@ -137,6 +136,17 @@ def _run_begin(args) -> int:
                 os.unlink(args.file)
 
     return _perform(args, play, asks=True)
+
+
+def _to_stdout(text):
+    """Write what the other half needs, or fail while it can be removed."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as exc:
+        raise arguments.Broken(f'cannot write to stdout: '
+                               f'{os.strerror(exc.errno or 0)}') from None
 
 
 def _run_finish(args) -> int:

@@ -85,6 +85,7 @@ class Redis(Board):
         super().__init__(driver, persistence, base)
         #: Keys of jobs that were seen: Redis may lose the list of them.
         self._known: set[str] = set()
+        self._searches = False
 
     def look(self, namespace: str) -> Seen:
         jobs = self._uuids(f'{namespace}:listings')
@@ -98,6 +99,8 @@ class Redis(Board):
         return [field.decode() for field in self.client.hgetall(key)]
 
     def found(self) -> Iterator[names.Id]:
+        # It goes through all keys of the server, so only where asked to.
+        self._searches = True
         for key in self._scan(f'{self._base.rstrip("/")}_drill_'):
             id_ = names.in_namespace(self._base, key.rpartition(':')[0])
             if id_:
@@ -122,7 +125,9 @@ class Redis(Board):
         for job in jobs:
             keys |= {f'{namespace}:{job}.{name}' for name in (
                 'owned', 'last_modified')}
-        return self.client.delete(*keys, *self._scan(f'{namespace}:'))
+        if self._searches:
+            keys.update(self._scan(f'{namespace}:'))
+        return self.client.delete(*keys)
 
 
 class ZooKeeper(Board):
@@ -131,6 +136,8 @@ class ZooKeeper(Board):
     def __init__(self, driver, persistence, base: str):
         super().__init__(driver, persistence, base)
         self._absent: dict[str, list[str]] = {}
+        #: Trashed jobs that belong to no drill.
+        self._foreign: set[str] = set()
 
     def _connect(self) -> None:
         client = self._board._client
@@ -172,12 +179,20 @@ class ZooKeeper(Board):
         id_ = names.in_namespace(self._base, namespace)
         trash = self._beside(namespace)[0]
         found = []
-        for name in self._children(trash):
-            data = self._data(f'{trash}/{name}') or b'{}'
-            with contextlib.suppress(ValueError, TypeError, AttributeError):
-                if names.owner(json.loads(data).get('name')) == id_:
-                    found.append(f'{trash}/{name}')
+        for name in set(self._children(trash)) - self._foreign:
+            owner = self._owner(f'{trash}/{name}')
+            if owner is None:
+                self._foreign.add(name)
+            elif owner == id_:
+                found.append(f'{trash}/{name}')
         return found
+
+    def _owner(self, path):
+        """Return the drill whose job a node holds, None if that of none."""
+        try:
+            return names.owner(json.loads(self._data(path) or b'')['name'])
+        except (ValueError, TypeError, KeyError):
+            return None
 
     def _children(self, path):
         from kazoo import exceptions

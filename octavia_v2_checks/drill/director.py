@@ -130,6 +130,7 @@ class _Director(stage.Stage):
         self.let_resume(second)
 
     def clean(self) -> None:
+        self.helpless = 'undetermined'
         self.open()
         self.remove_earlier(search=True)
         if not self.result.findings:
@@ -286,13 +287,20 @@ class _Director(stage.Stage):
             remedy, error)
 
     def not_claimed(self) -> stage.Failed:
+        if not self.trouble and not self.clock.left():
+            loaded = self.result.at('loaded') or 0.0
+            return self.fail(
+                'claimed', 'undetermined', f'The time was over before a '
+                f'worker could have claimed the job; Octavia was loaded '
+                f'after {loaded:.1f} s.', 'Give more time with --timeout.')
         return self.unfinished('claimed', 'not-claimed',
                                'No worker claimed the job that was posted.')
 
     def not_resumed(self, step: str) -> stage.Failed:
         if step == 'finished':
             text = 'The flows had not ended when the time was over.'
-        elif self.worker('first') in self.seen.get('owners', []):
+        elif ('error' not in self.seen
+              and self.worker('first') in self.seen.get('owners', [])):
             text = (f'The claim of the killed worker had not ended when the '
                     f'time was over; it was to end after '
                     f'{self.result.claim:g} s.')

@@ -123,8 +123,8 @@ class Stage:
         self.trouble_since = 0.0
         self.touched = False
         self.keep = False
-        #: What the keeper reports when it cannot do something at first.
-        self.first_id = ('drill.not-resumed' if id_ else 'drill.not-posted')
+        #: What it means if the keeper cannot do what it is told.
+        self.helpless = 'not-resumed' if id_ else 'not-posted'
         self._team: teams.Team | None = None
         self._keeper: teams.Member | None = None
         self._at_work: teams.Member | None = None
@@ -310,9 +310,8 @@ class Stage:
         return message['said']
 
     def _undone(self, do, step, why, error=causes.NOTHING):
-        return Failed(step, findings.finding(
-            self.first_id, f'{_ATTEMPTS[do]} {why}',
-            causes.remedy(self.settings, error)), error)
+        return self.fail(step, self.helpless, f'{_ATTEMPTS[do]} {why}',
+                         causes.remedy(self.settings, error), error)
 
     # Removing.
 

@@ -268,6 +268,19 @@ def test_killed_itself(site):
 
 
 @pytest.mark.workers
+def test_full_disk(site):
+    """What cannot be handed over is removed."""
+    with site.untouched(), open('/dev/full', 'w') as full:
+        done = subprocess.run(
+            [commands.script('octavia-v2-checks'), '--config-file',
+             str(site.config), 'drill', 'begin', '--yes', '-'], stdout=full,
+            stderr=subprocess.PIPE, text=True, env=commands.environment())
+    assert done.returncode == 255
+    assert 'No space left' in done.stderr
+    assert 'Traceback' not in done.stderr
+
+
+@pytest.mark.workers
 def test_the_next_drill_removes_what_is_left(site):
     site.busy()
     with site.untouched():

@@ -137,3 +137,22 @@ def test_a_database_needs_sqlalchemy_and_its_driver(write_config, mariadb):
     assert packages - OURS <= floor(
         ', oslo_config.cfg, sqlalchemy, pymysql')
     assert 'sqlalchemy.orm' not in modules
+
+
+def test_the_checks_know_nothing_of_the_drill(write_config, mariadb):
+    config = write_config(jobboard_enabled=True, jobboard_backend_port=1,
+                          persistence_connection=mariadb.url())
+    _, _, modules = loaded('--config-file', str(config), 'upgrade', 'check')
+    assert not {m for m in modules if m.startswith('octavia_v2_checks.drill')}
+
+
+def test_a_drill_leaves_octavia_to_its_children(write_config, oslo, mariadb):
+    config = write_config(jobboard_enabled=True, jobboard_backend_port=1,
+                          persistence_connection=mariadb.url())
+    code, packages, modules = loaded('--config-file', str(config), 'drill',
+                                     '--yes')
+    # It came as far as loading Octavia and being refused by the jobboard.
+    assert code == 2
+    assert packages - oslo == OURS
+    assert not {m for m in modules if m.startswith('octavia_v2_checks.drill'
+                                                   '.loader')}

@@ -164,6 +164,22 @@ def test_worker(site):
     site.clear()
 
 
+def test_drill(site):
+    """Its own conductors, one of which dies."""
+    text = site.config.read_text()
+    try:
+        site.config.write_text(re.sub(
+            r'(jobboard_expiration_time = )\d+', r'\g<1>3', text))
+        done = commands.checks('--config-file', str(site.config), 'drill',
+                               '--yes', '--timeout', '120')
+    finally:
+        site.config.write_text(text)
+    assert done.returncode == 0, done.stdout
+    assert site.redis.command('KEYS *_drill_*') == []
+    assert site.mariadb.execute('SELECT * FROM logbooks',
+                                site.persistence) == []
+
+
 def test_validate(site):
     def validate():
         return commands.checks('validate', '--format', 'json',

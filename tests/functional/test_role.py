@@ -19,7 +19,10 @@ import re
 import pytest
 import yaml
 
+from tests import boards
 from tests import commands
+from tests import drills
+from tests.functional import test_inflight
 from tests.servers import process
 
 ROLES = pathlib.Path(__file__).parents[2] / 'roles'
@@ -32,12 +35,25 @@ PLAY = """
 """
 
 
+DRILL = """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - ansible.builtin.include_role:
+        name: octavia_v2_checks
+        tasks_from: drill
+"""
+
+
+#: Other tests may keep the processors busy.
+PATIENT = {'octavia_v2_checks_drill_arguments': ['--timeout', '120']}
+
+
 @pytest.fixture
 def play(tmp_path):
     """A function that runs the role on hosts, each with its [task_flow]."""
-    (tmp_path / 'play.yml').write_text(PLAY)
-
-    def run(hosts, *args, **variables):
+    def run(hosts, *args, text=PLAY, **variables):
+        (tmp_path / 'play.yml').write_text(text)
         inventory = {'all': {'hosts': {}, 'vars': {
             'ansible_connection': 'local',
             'ansible_python_interpreter': commands.script('python'),
@@ -116,3 +132,47 @@ def test_a_command_that_breaks(play):
         '--only', 'jobbord'])
     assert failed == {'c1'}
     assert 'Did you mean jobboard?' in done.stdout + done.stderr
+
+
+@pytest.fixture
+def jobboard(redis, mariadb, write_config):
+    """A function: the [task_flow] of hosts with one jobboard."""
+    place = boards.RedisPlace(redis, *test_inflight.mysql(mariadb),
+                              write_config)
+    site = drills.Site(place)
+
+    def make(**options):
+        return {'jobboard_enabled': True, 'jobboard_backend_port': redis.port,
+                'jobboard_backend_namespace': place.namespace,
+                'persistence_connection': place.url,
+                'jobboard_expiration_time': drills.CLAIM, **options}
+
+    with site.untouched():
+        yield make
+    place.close()
+
+
+def test_drill(play, jobboard):
+    """One begins and is killed, another finishes, a third looks on."""
+    hosts = {'c1': jobboard(), 'c2': jobboard(), 'c3': off()}
+    done, failed = play(hosts, text=DRILL, **PATIENT)
+    assert (done.returncode, failed) == (0, set()), done.stdout
+    assert 'another worker went on with the flow' in done.stdout
+    assert 'Result: Success' in done.stdout
+
+
+@pytest.mark.workers
+def test_drill_between_hosts_that_differ(play, jobboard):
+    """The second says why, and the first removes what it has begun."""
+    hosts = {'c1': jobboard(),
+             'c2': jobboard(jobboard_backend_namespace='elsewhere')}
+    done, failed = play(hosts, text=DRILL, **PATIENT)
+    assert failed == {'c2'}, done.stdout
+    assert 'drill.not-resumed' in done.stdout
+    assert 'jobboard_backend_namespace' in done.stdout
+
+
+def test_drill_in_check_mode(play, jobboard):
+    done, failed = play({'c1': jobboard(), 'c2': jobboard()}, '--check',
+                        text=DRILL)
+    assert (done.returncode, failed) == (0, set()), done.stdout

@@ -80,7 +80,8 @@ def test_playbook(name, tmp_path):
 
 def test_the_variables_of_the_role_are_described():
     known = yaml.safe_load((ROLE / 'meta' / 'argument_specs.yml').read_text())
-    options = known['argument_specs']['main']['options']
+    options = {name: option for spec in known['argument_specs'].values()
+               for name, option in spec['options'].items()}
     defaults = yaml.safe_load((ROLE / 'defaults' / 'main.yml').read_text())
     assert set(defaults) == set(options)
     for name, option in options.items():
