@@ -20,6 +20,7 @@ import sys
 import pytest
 import sqlalchemy
 
+from octavia_v2_checks import clock
 from octavia_v2_checks import settings
 from octavia_v2_checks.upstream import revisions
 from tests import commands
@@ -220,6 +221,31 @@ def test_old_taskflow_with_sqlalchemy_2(place, broken_taskflow,
 def test_head(place):
     migrate(place.url, 'head')
     assert place.probe() == []
+
+
+@pytest.mark.parametrize('change', [
+    None, 'DELETE FROM alembic_version', 'DROP TABLE alembic_version',
+    "INSERT INTO alembic_version VALUES ('40fc8c914bd2')"])
+def test_alembic_reads_the_same(place, change):
+    """Whose import would take as long as all the rest."""
+    from alembic.runtime import migration as alembic_migration
+
+    from octavia_v2_checks.backends import database
+    from octavia_v2_checks.checks import migration
+    migrate(place.url, HEAD)
+    if change:
+        place.sql(change)
+    engine = sqlalchemy.create_engine(place.url)
+    with engine.connect() as connection:
+        heads = alembic_migration.MigrationContext.configure(
+            connection).get_current_heads()
+    engine.dispose()
+    run = clock.Deadline(20, 5)
+    with database.shared(place.url, run) as base:
+        look = migration._Look(base, settings.load([(
+            'file', str(place.config()))]))
+    run.close()
+    assert look.versions == sorted(heads)
 
 
 def test_older_taskflow_installed(place, monkeypatch):

@@ -304,7 +304,7 @@ def test_server_wants_tls(write_config, authority):
 
 
 def test_driver_missing(place):
-    found = probing.only(place().probe(driver='mysql+mysqlconnector'),
+    found = probing.only(place().probe(driver='mysql+cymysql'),
                          'persistence.driver-missing')
     assert 'pip install' in found.remedy
 

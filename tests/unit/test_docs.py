@@ -192,11 +192,21 @@ def test_questions_to_zookeeper():
     assert set(names) | set(words) == said
 
 
+def test_the_words_to_databases_are_shown_from_the_code():
+    included = shown_from_code('MySQL and MariaDB')
+    assert 'EXPLAIN' in included and included.rstrip().endswith('})')
+
+
 def test_the_commands_to_redis_are_shown_from_the_code():
-    text = section('Redis, Valkey and Sentinel')
+    included = shown_from_code('Redis, Valkey and Sentinel')
+    assert 'MULTI' in included and included.rstrip().endswith('})')
+
+
+def shown_from_code(title):
+    """Return what a section includes of the code."""
+    text = section(title)
     _, path, start, end = re.search(
         r'literalinclude:: ([./]*)(\S+)\n(?: +:.+\n)*? +:start-at: (.+)\n +'
         r':end-before: (.+)\n', text).groups()
     source = (ROOT / path).read_text()
-    included = source[source.index(start):source.index(end)]
-    assert 'MULTI' in included and included.rstrip().endswith('})')
+    return source[source.index(start):source.index(end)]

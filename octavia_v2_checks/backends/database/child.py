@@ -145,7 +145,7 @@ class Server:
         @event.listens_for(self._engine, 'do_connect')
         def do_connect(dialect, _record, args, asked):
             if self._kind == 'sqlite':
-                return sqlite.connect(dialect.loaded_dbapi, self._login.name,
+                return sqlite.connect(dialect.dbapi, self._login.name,
                                       seconds * _LOCK)
             return self._open(dialect, args, asked, places, seconds)
 
@@ -169,7 +169,7 @@ class Server:
         elif places and 'hostaddr' not in asked:
             self._resolve(*places[0])
         isolated.step('answer', self._login.host)
-        connection = drivers.connect(dialect.driver, dialect.loaded_dbapi,
+        connection = drivers.connect(dialect.driver, dialect.dbapi,
                                      args, asked)
         drivers.settle(dialect.driver, connection)
         return connection
@@ -237,7 +237,7 @@ class Server:
         choose = getattr(raw, 'select_db', None) or raw.cmd_init_db
         try:
             choose(name)
-        except self._engine.dialect.loaded_dbapi.Error as exc:
+        except self._engine.dialect.dbapi.Error as exc:
             raise faults.of_login(self._login._replace(name=name), exc,
                                   seconds) from None
         self._login = self._login._replace(name=name)
