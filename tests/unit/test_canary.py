@@ -21,6 +21,7 @@ import datetime
 import json
 from urllib import parse
 
+from oslo_config import cfg
 import pytest
 
 from octavia_v2_checks import cli
@@ -207,14 +208,15 @@ def test_a_password_for_a_waiver(say, form):
 @pytest.mark.parametrize('line', [
     'report_file = {}:/tmp/x', 'report_file = json:/nowhere/{}', 'skip = {}',
     'report_file = {}'])
-def test_in_the_stock_command(tmp_path, monkeypatch, line):
+def test_in_the_stock_command(tmp_path, line):
     """What the hook refuses is said by a row."""
     canary = CANARIES['word']
     path = tmp_path / 'octavia.conf'
     path.write_text(configuration(own=line.replace('{}', canary),
                                   password=canary))
-    monkeypatch.setattr(hook, '_named', lambda conf: [('file', str(path))])
-    run = hook._Run(None)
+    conf = cfg.ConfigOpts()
+    conf(['--config-file', str(path)], project='octavia')
+    run = hook._Run(conf)
     text = (run.broken or '') + str(run.titles)
     if not run.broken:
         run.selected = [c for c in run.selected if c.id == 'config']
