@@ -44,6 +44,15 @@ ENTRIES = [
           'Install another release of the client in the environment of '
           'Octavia, such as "pip install \'kazoo<2.11.0\'" for ZooKeeper with '
           'TLS.'),
+    Entry('jobboard.client-fails', 'FAILURE',
+          'The jobboard server is sound, and the client of the workers '
+          'cannot use it in this configuration.',
+          _STOPS + ' The exception that is named is the one in the log of '
+          'octavia-worker. TaskFlow before 6.0.0, for one, raises a '
+          'TypeError with Sentinels where TLS is off and the TLS options '
+          'have more than ssl in them.',
+          'Install the release of TaskFlow or of the client that is named, '
+          'on every controller, or change the option that is named.'),
     Entry('jobboard.unresolvable', 'FAILURE',
           'A host name of the jobboard does not resolve.',
           _STOPS,
@@ -161,6 +170,19 @@ ENTRIES = [
           'Set jobboard_redis_sentinel in [task_flow] to the name in '
           '"sentinel monitor" of sentinel.conf; if it is right, bring the '
           'master back.'),
+    Entry('jobboard.sentinel-address', 'FAILURE',
+          'The Sentinels announce an address at which this host does not '
+          'find the master.',
+          'A worker asks a Sentinel where the master is, and connects to the '
+          'answer. 127.0.0.1 is then the controller itself, where another '
+          'Redis may answer and take the jobs; an address inside a container '
+          'network leads nowhere. jobboard_backend_hosts is not the cause.',
+          'On every Sentinel host, write the address that controllers reach '
+          'into "sentinel monitor" of sentinel.conf (at run time: SENTINEL '
+          'REMOVE and SENTINEL MONITOR), and set replica-announce-ip in '
+          'redis.conf of every Redis server that is behind address '
+          'translation. For names instead of addresses, set sentinel '
+          'resolve-hostnames and announce-hostnames to yes.'),
     Entry('jobboard.sentinel-quorum', 'WARNING',
           'The Sentinels could not carry out a failover, or do not agree.',
           'The jobboard works today. When the master fails, nothing replaces '
@@ -181,6 +203,16 @@ ENTRIES = [
           'Write the same server.N lines into zoo.cfg of every member, a '
           'myid file for each, and restart them; or name one server only in '
           'jobboard_backend_hosts.'),
+    Entry('jobboard.gateway-off', 'FAILURE',
+          'etcd runs without its gRPC gateway.',
+          'Octavia speaks JSON over HTTP to etcd, which only the gateway '
+          'answers. /version is still served, so that etcd looks healthy; '
+          'every request for a job gets 404. jobboard_etcd_api_path is not '
+          'the cause.',
+          'Start every member with --enable-grpc-gateway=true. Where etcd '
+          'reads a configuration file, write "enable-grpc-gateway: true" '
+          'into it: without the line the gateway is off, whatever the '
+          'default on the command line is. Restart the members one by one.'),
     Entry('jobboard.version-hidden', 'FAILURE',
           'ZooKeeper does not reveal its version.',
           'TaskFlow sends the four-letter word envi and refuses to connect '

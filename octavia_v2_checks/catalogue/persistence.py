@@ -65,6 +65,15 @@ ENTRIES = [
           'correct the URL; write @ : / % # in it as %40 %3A %2F %25 %23. '
           'MariaDB refuses an account that must use TLS in the same way: add '
           'ssl_ca to the URL.'),
+    Entry('persistence.password-expired', 'FAILURE',
+          'The password of the account has expired.',
+          'The server lets the account log in and refuses every statement '
+          '(error 1820), or refuses the login itself. ' + _STOPS,
+          'As an administrator of the database server, set the password '
+          'again, to the same text as in persistence_connection: ALTER USER '
+          "'USER'@'HOST' IDENTIFIED BY 'PASSWORD' PASSWORD EXPIRE NEVER; "
+          'PASSWORD EXPIRE NEVER alone does not bring it back, and without '
+          'it the password expires again.'),
     Entry('persistence.unknown-database', 'FAILURE',
           'The database named in persistence_connection does not exist.',
           _STOPS,
@@ -86,6 +95,17 @@ ENTRIES = [
           'Start that server, or remove it from [task_flow] '
           'persistence_connection; connect_timeout=2 in the URL makes the '
           'driver give up sooner.'),
+    Entry('persistence.locked', 'FAILURE',
+          'The server answers, and a lock keeps a statement waiting.',
+          'A backup, a change of a table or a forgotten transaction holds '
+          'the lock. Workers wait as long as it is held, and their load '
+          'balancers stay in PENDING. A migration would wait behind it, and '
+          'every worker behind the migration.',
+          'Find out who holds the lock, and let it finish or end it. On '
+          'MySQL and MariaDB: SHOW FULL PROCESSLIST, then KILL with its id; '
+          'on PostgreSQL: SELECT pid, pg_blocking_pids(pid), query FROM '
+          'pg_stat_activity, then pg_terminate_backend(). Other accounts are '
+          'shown to an administrator only.'),
     Entry('persistence.not-writable', 'FAILURE',
           'The server answers, and does not accept writes.',
           _STOPS + ' A check that only connects does not notice.',
