@@ -95,7 +95,7 @@ MYSQL = 'mysql+pymysql://USER:PASSWORD@'
     ('db:3306/p charset=utf8', 'db:3306/p?charset=utf8'),
     ('db/p%3Fcharset=utf8', 'db/p?charset=utf8'),
     ('db/p=utf8', 'db/p'), ('db//p', 'db/p'), ('db/p/', 'db/p'),
-    ('db/p/?charset=utf8', 'db/p?charset=utf8'), ('db/"p"', 'db/DATABASE'),
+    ('db/p/?charset=utf8', 'db/p?charset=utf8'), ('db/&p', 'db/DATABASE'),
     ('db/p??charset=utf8', 'db/p?charset=utf8'),
     ('db/p?charset=utf8?ssl_ca=/etc/a.pem',
      'db/p?charset=utf8&ssl_ca=/etc/a.pem'),

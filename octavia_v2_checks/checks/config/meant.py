@@ -24,7 +24,7 @@ from octavia_v2_checks.checks.config import dburl
 from octavia_v2_checks.settings import redact
 
 #: In no name of a database that anybody gives, but around one in a URL.
-_NOT_IN_NAMES = re.compile(r'[&;=?,/\\#"\'<>|]|\s')
+_NOT_IN_NAMES = re.compile(r'[&;=?,/\\#<>|]|\s')
 
 _NAME = re.compile(r'[/\s]*([\w$.%-]*)')
 
