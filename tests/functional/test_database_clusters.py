@@ -141,6 +141,14 @@ def test_hosts_that_no_driver_takes(spot):
     assert caught.value.option == 'task_flow.persistence_connection'
 
 
+def test_more_hosts_than_ports(spot):
+    with pytest.raises(probing.Blocked) as caught:
+        probing.probe('persistence', spot.write_config(
+            jobboard_enabled=True, persistence_connection=(
+                f'{spot.driver}://u:p-123456@/d?host=a,b,c&port=1,2')))
+    assert caught.value.option == 'task_flow.persistence_connection'
+
+
 def become_standby(server):
     """Start it anew as what pg_basebackup --write-recovery-conf makes."""
     server.stop()

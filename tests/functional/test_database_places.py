@@ -117,6 +117,22 @@ def test_postgresql_unix_socket(postgres, write_config, name, tmp_path):
     assert 'there is no such socket' in found.message
 
 
+def test_libpq_service(write_config, tmp_path, monkeypatch):
+    """The message names what libpq found in its own file."""
+    with scripts.Refuse() as nobody:
+        path = tmp_path / 'services'
+        path.write_text(f'[octavia]\nhost={nobody.host}\n'
+                        f'port={nobody.port}\n')
+        monkeypatch.setenv('PGSERVICEFILE', str(path))
+        found = probing.only(probing.probe('persistence', write_config(
+            jobboard_enabled=True, persistence_connection=(
+                'postgresql+psycopg://u:pw-123456@/p?service=octavia'))),
+            'persistence.refused')
+        assert found.host == clusters.peer(nobody)
+        assert found.message == (f'{found.host} refused the connection: '
+                                 f'nothing listens there.')
+
+
 def test_option_file(spot, tmp_path):
     """Its values count: host, port, user and password are there alone."""
     path = tmp_path / 'my.cnf'

@@ -80,7 +80,6 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-
 class Server:
     """Answers the questions of :class:`database.Database`.
 
@@ -114,7 +113,13 @@ class Server:
                                        self._engine.url.database or '')
             return self._said([])
         asked = engines.asked(self._engine)
-        target = drivers.Target(self._kind, dialect.driver, asked)
+        try:
+            target = drivers.Target(self._kind, dialect.driver, asked)
+        except ValueError:
+            # As many ports as hosts, or one, and each of them a number.
+            raise database.Unusable(
+                'persistence_connection names hosts and ports that do not '
+                'fit together') from None
         self._login = faults.Login(
             self._kind, target.host, target.user, target.name,
             drivers.plain(self._kind, dialect.driver, asked))

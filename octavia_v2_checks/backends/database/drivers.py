@@ -102,7 +102,8 @@ class Target:
         host = str(self._asked.get('host') or os.environ.get('PGHOST', ''))
         port = self._asked.get('port') or os.environ.get('PGPORT', '')
         if not host:
-            return faults.A_SOCKET
+            service = self._asked.get('service')
+            return f'service {service}' if service else faults.A_SOCKET
         places = hosts.split(host, port, DEFAULT_PORTS['postgresql'])
         if len(places) > 1 or not host.startswith('/'):
             self.places = places

@@ -23,6 +23,8 @@ import os
 import re
 from typing import Any
 
+from octavia_v2_checks.backends import net
+
 #: MySQL error number -> slug. 2003 and 2013 depend on what is below them.
 MYSQL_ERRORS = {
     1040: 'too-many-connections', 1135: 'too-many-connections',
@@ -262,10 +264,14 @@ def our_errno(exc: BaseException) -> int | None:
     return next((n for text, n in _WORDS.items() if text in words), None)
 
 
-def socket_of(exc: BaseException) -> str | None:
-    """Return the path of the Unix socket that an error is about."""
-    found = re.search(r"socket [\"']([^\"']+)[\"']", str(exc.args))
-    return found[1] if found else None
+def place_of(exc: BaseException) -> str | None:
+    """Return what an error says was contacted: a socket, or a host."""
+    words = ' '.join(map(str, exc.args))
+    found = re.search(r"""socket ["']([^"']+)["']""", words)
+    if found:
+        return found[1]
+    found = re.search(r'server at "([^"]+)"[^,]*, port (\d+)', words)
+    return net.endpoint(found[1], int(found[2])) if found else None
 
 
 def tls_reason(exc):

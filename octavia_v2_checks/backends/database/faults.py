@@ -12,6 +12,7 @@
 
 """The faults that the errors of a database stand for, and their remedies."""
 
+import re
 from typing import NamedTuple
 
 from octavia_v2_checks import statements
@@ -49,6 +50,14 @@ _REFUSALS = {
     '57P05': 'the session was idle for too long',
     '25P03': 'the session was idle for too long',
 }
+
+#: The same where libpq has no number: words of its errors.
+_SAID = (
+    ('the database system is', 'the server is starting or stopping'),
+    ('terminating connection', 'the session was ended'),
+    ('server login', 'it is PgBouncer, which reaches no server'),
+    ('cannot connect to server', 'it is PgBouncer, which reaches no server'),
+)
 
 #: The package of a driver's module, where it has another name.
 _PACKAGES = {'MySQLdb': 'mysqlclient', 'pymysql': 'PyMySQL',
@@ -109,6 +118,9 @@ def of_login(login: Login, exc: BaseException, seconds: float) -> net.Fault:
 
     :param seconds: that it had
     """
+    if not re.search('[:/]', login.host):
+        # Only the driver's library knows where it went.
+        login = login._replace(host=errors.place_of(exc) or login.host)
     slug, code = errors.meaning(login.kind, exc, login.plain)
     fault = _of_login(login, exc, seconds, slug, code)
     if errors.is_odd(login.kind, exc, slug, code):
@@ -121,11 +133,7 @@ def _of_login(login, exc, seconds, slug, code):
         return late(login.host, seconds)
     number = errors.our_errno(exc)
     if slug == 'refused' and number and not errors.hung_up(exc):
-        # The libraries shorten long paths, and know the default one.
-        host = login.host
-        if host == A_SOCKET:
-            host = errors.socket_of(exc) or host
-        return stream.unconnected(host, OSError(number, ''))
+        return stream.unconnected(login.host, OSError(number, ''))
     if slug is None or slug not in _LOGIN:
         return net.Fault(
             'undetermined', f'Connecting to {login.host} failed in a way that '
@@ -165,8 +173,11 @@ def _number(code):
 
 def _refused(login, exc, code):
     host = login.host
-    if code in _REFUSALS:
-        text = f'{host} refuses{_number(code)}: {_REFUSALS[code]}.'
+    words = str(exc.args)
+    why = _REFUSALS.get(code) or next(
+        (why for part, why in _SAID if part in words), None)
+    if why:
+        text = f'{host} refuses{_number(code)}: {why}.'
     elif errors.hung_up(exc):
         return net.Fault(
             'refused', f'{host} closed the connection during the '
