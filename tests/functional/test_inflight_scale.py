@@ -13,9 +13,12 @@
 """Thousands of jobs: all are counted, and the memory stays flat."""
 
 import json
+import pathlib
 import re
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
@@ -24,6 +27,7 @@ from tests import boards
 from tests import commands
 from tests import filling
 from tests import probing
+from tests import redis_probing
 from tests.functional import test_inflight
 from tests.servers import zookeeper as zookeeper_server
 
@@ -143,3 +147,65 @@ def test_too_many_jobs_that_cannot_be_built(fill, mariadb, monkeypatch):
     assert '20 jobs cannot be taken up: octavia.gone.function' in (
         found['inflight.flow-unresolvable'].message)
     assert 'inflight.undetermined' in found
+
+
+class Memory(threading.Thread):
+    """Watches how much memory a process and its children use together."""
+
+    def __init__(self, pid):
+        super().__init__(daemon=True)
+        self._pid = pid
+        self.most = 0
+        self.start()
+
+    def run(self):
+        while used := sum(map(self._used, self._family(self._pid))):
+            self.most = max(self.most, used)
+            time.sleep(0.02)
+
+    def _family(self, pid):
+        yield pid
+        try:
+            children = pathlib.Path(f'/proc/{pid}/task/{pid}/children')
+            for child in children.read_text().split():
+                yield from self._family(int(child))
+        except OSError:
+            pass
+
+    def _used(self, pid):
+        """KiB; what processes share is divided among them."""
+        try:
+            text = pathlib.Path(f'/proc/{pid}/smaps_rollup').read_text()
+        except OSError:
+            return 0
+        found = re.search(r'^Pss: +(\d+) kB', text, re.M)
+        return int(found[1]) if found else 0
+
+
+@pytest.mark.parametrize('scans', [True, False])
+def test_a_hundred_thousand_jobs(fill, redis, scans):
+    """Within the default deadline, in 150 MiB, whatever the account may."""
+    place = fill('redis', 100000, atoms=0)
+    account = redis_probing.Account(redis, None)
+    redis.command('ACL', 'SETUSER', account.name, f'~{place.namespace}:*',
+                  *(['+hscan'] if scans else []))
+    config = place.config(
+        jobboard_backend_username=account.name,
+        jobboard_backend_password=probing.PASSWORD.replace('$', '$$'))
+    begin = time.monotonic()
+    with subprocess.Popen(
+            [commands.script('octavia-v2-checks'), '--config-file',
+             str(config), 'upgrade', 'check', '--only', 'inflight,jobboard',
+             '--json'], stdout=subprocess.PIPE, text=True, cwd='/',
+            env=commands.environment()) as process:
+        memory = Memory(process.pid)
+        report = json.loads(process.stdout.read())
+    assert time.monotonic() - begin < 20 + 1 + 5
+    jobboard, inflight_ = report['checks'][-2:]
+    assert jobboard['result'] == 0, jobboard
+    found = {f['id']: f['message'] for f in inflight_['findings']}
+    assert 'has 100000 jobs' in found['inflight.undetermined']
+    assert set(found) - {'inflight.undetermined'} <= {
+        'inflight.jobs-waiting', 'inflight.jobs-claimed',
+        'inflight.jobs-orphaned'} and len(found) > 1
+    assert 50 << 10 < memory.most < 150 << 10

@@ -15,6 +15,7 @@
 import pytest
 
 from octavia_v2_checks.backends.redis import wire
+from tests import probing
 from tests import redis_probing
 from tests.servers import redis as redis_server
 
@@ -73,3 +74,51 @@ def test_reads_only(fault, write_config):
         assert ran - wire.READS - administrator == set()
         assert 'PING' in ran or fault == 'denied'
         assert state(server) == before
+
+
+@pytest.mark.parametrize('command', [
+    ('FLUSHALL',), ('SET', 'a', 'b'), ('CONFIG', 'SET', 'save', ''),
+    ('CONFIG SET', 'save', ''), ('eval', 'return 1', 0), (b'HSET', 'a', 1),
+    ('SENTINEL', 'RESET', '*'), ('CLIENT', 'KILL', 'TYPE', 'normal')])
+def test_connections_send_nothing_that_writes(redis, command):
+    """Whatever in redis-py or here would send it."""
+    import redis as redis_py
+    client = redis_py.Redis(redis.host, redis.port)
+    pool = client.connection_pool
+    pool.connection_class = wire.guarded(pool.connection_class)
+    before = commands_run(redis)
+    with client:
+        assert client.ping()
+        with client.pipeline(transaction=False) as pipe:
+            pipe.ping()
+            pipe.execute_command(*command)
+            refused = [lambda: client.execute_command(*command),
+                       pipe.execute]
+            connection = pool.get_connection()
+            refused += [
+                lambda: connection.send_command(*command),
+                lambda: connection.pack_command(*command),
+                lambda: connection.pack_commands([('PING',), command])]
+            for send in refused:
+                with pytest.raises(ValueError, match='not a command that'):
+                    send()
+            pool.release(connection)
+    after = commands_run(redis)
+    assert {name for name in after if after[name] > before.get(name, 0)} <= (
+        wire.READS | {'CLIENT SETINFO'})
+
+
+def test_what_is_queued_cannot_be_carried_out(redis, write_config):
+    """The transaction has an error in it before anything that writes."""
+    account = redis_probing.Account(redis, None)
+    seen = []
+    with redis.client() as client, client.monitor() as monitor:
+        assert redis_probing.probe(
+            write_config, redis, jobboard_backend_username=account.name,
+            jobboard_backend_password=probing.PASSWORD,
+            jobboard_backend_namespace=account.namespace) == []
+        redis.command('PING', 'end')
+        while 'PING end' not in seen:
+            seen.append(monitor.next_command()['command'])
+    # MONITOR shows what was carried out: an EXEC that was refused is not.
+    assert not [c for c in seen if c.split()[0] in ('HSET', 'INCRBY', 'SET')]

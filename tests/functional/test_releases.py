@@ -24,6 +24,7 @@ import pytest
 
 from octavia_v2_checks.upstream import versions
 from tests import boards
+from tests import clients
 from tests import commands
 from tests import doors
 from tests import octavia_board
@@ -235,3 +236,10 @@ def test_table(write_config):
     for title in doors.TITLES:
         assert f'Check: {title}' in done.stdout
     assert 'Traceback' not in done.stdout
+
+
+@pytest.mark.parametrize('name', clients.REDIS_OPTIONS)
+def test_what_becomes_of_the_options_for_redis(name, write_config):
+    """We say of the worker's client what this release makes of it."""
+    theirs, ours = clients.made(write_config(**clients.REDIS_OPTIONS[name]))
+    assert theirs == ours

@@ -183,7 +183,9 @@ class _Asking:
     def explain(self, exc: Exception) -> net.Portable:
         """Return what an exception of redis-py stands for."""
         self._note(exc)
-        refused = errors.refusal(exc)
+        # Some releases overlook what a server says before it hangs up.
+        refused = (errors.refusal(exc)
+                   or errors.farewell(self._connection.head))
         if refused:
             return errors.fault(refused, self._connection.sent, self._peer,
                                 self._access)
@@ -236,25 +238,13 @@ class _Asking:
         """Send commands, and return plain answers."""
         if self._lost:
             raise self._lost
-        found: list[Any] = []
-        try:
-            with self._understood():
-                self._connection.send_packed_command(packed)
-                for name in names:
-                    self._connection.sent = name
-                    found.append(self._answer())
-        except net.Fault as fault:
-            self._lost = self._last_words(found) or fault
-            raise self._lost from None
+        found = []
+        with self._understood():
+            self._connection.send_packed_command(packed)
+            for name in names:
+                self._connection.sent = name
+                found.append(self._answer())
         return found
-
-    def _last_words(self, answers):
-        """Return the fault of a server that said why, and then hung up."""
-        for answer in answers:
-            refused = isinstance(answer, tuple) and errors.Refusal(*answer)
-            if refused and errors.meaning(refused) in ('protected', 'full'):
-                return errors.fault(refused, '', self._peer, self._access)
-        return None
 
     def _answer(self) -> Any:
         try:

@@ -189,6 +189,15 @@ def said(text: str) -> Refusal:
     return Refusal(found[0] if found else 'ERR', text)
 
 
+def farewell(head: bytes) -> Refusal | None:
+    """Return why a server has hung up, from the first bytes that it said.
+    """
+    line, end, _ = head.partition(b'\r\n')
+    refused = said(line[1:].decode('utf-8', 'replace').removeprefix('ERR '))
+    return refused if line[:1] == b'-' and end and meaning(refused) in (
+        'protected', 'full') else None
+
+
 def causes(error: BaseException | None) -> Iterator[BaseException]:
     """Yield an exception, and those that led to it."""
     while error:
