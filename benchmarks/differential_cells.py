@@ -324,7 +324,7 @@ def closed_zookeeper(lab):
         yield lab.system().config(**at(server, **ZOOKEEPER))
 
 
-@cell('etcd asks for a login', 'jobboard.auth-unsupported',
+@cell('etcd requires authentication', 'jobboard.auth-unsupported',
       why='Octavia has no login for etcd: it is refused at its first job.')
 def etcd_login(lab):
     with etcd.Etcd() as server:

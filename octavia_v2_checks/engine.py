@@ -122,7 +122,7 @@ class Report:
 
     @property
     def to_do(self) -> list[Finding]:
-        """What has to be mended, in the order in which to do it.
+        """What has to be fixed, in the order in which to do it.
 
         Failures come first; within them the order of the rows is the order
         in which the parts depend on each other. What another remedy needs

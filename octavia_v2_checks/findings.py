@@ -46,11 +46,11 @@ class Waiver(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong, where, and how to mend it.
+    """One thing that is wrong, where, and how to fix it.
 
     :ivar id: ``area.slug``, stable for ever
     :ivar message: one or two sentences that name the value or host
-    :ivar remedy: the command, SQL or option that mends it
+    :ivar remedy: the command, SQL or option that fixes it
     :ivar option: ``group.name`` of the option it is about
     :ivar file: path of the configuration file, if it comes from one
     :ivar line: line in that file, counted from 1
@@ -103,7 +103,7 @@ def finding(id_: str, message: str, remedy: str | None = None,
 
     :param id_: an id of :mod:`octavia_v2_checks.catalogue`
     :param message: what was seen, with the value or host it is about
-    :param remedy: what mends it; the catalogue's general remedy if omitted
+    :param remedy: what fixes it; the catalogue's general remedy if omitted
     :param where: ``option``, ``file``, ``line`` and ``host`` as they apply
     :raises KeyError: for an id that the catalogue does not have
     """

@@ -78,7 +78,7 @@ def formats(names: list[str]) -> dict[str, Render]:
             # Any distribution may bring a format.
             raise arguments.Usage(
                 f'the format {name} of {known[name].owner} does not load '
-                f'({type(exc).__name__}). Mend or remove that '
+                f'({type(exc).__name__}). Fix or remove that '
                 f'package.') from None
     return found
 

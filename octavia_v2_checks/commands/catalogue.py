@@ -35,7 +35,7 @@ def _add_list(commands):
 
 def _add_explain(commands):
     explain = commands.add_parser(
-        'explain', help='say what a finding means and how to mend it')
+        'explain', help='say what a finding means and how to fix it')
     explain.add_argument('id', metavar='ID',
                          help='a finding id such as migration.behind, or a '
                               'check id')
@@ -78,5 +78,5 @@ def _explain(args) -> int:
         *(textwrap.fill(title + text, 78, break_on_hyphens=False)
           for title, text in (('', entry.title),
                               ('Why it matters: ', entry.why),
-                              ('How to mend it: ', entry.remedy)))]))
+                              ('How to fix it: ', entry.remedy)))]))
     return 0

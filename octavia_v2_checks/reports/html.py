@@ -39,7 +39,7 @@ _BADGES = {
 _HEADLINES = {
     Severity.SUCCESS: 'Success: nothing wrong was found',
     Severity.WARNING: 'Warning: it works, but look at it',
-    Severity.FAILURE: 'Failure: mend this before you upgrade',
+    Severity.FAILURE: 'Failure: fix this before you upgrade',
 }
 
 #: A finding and the id of its element.
@@ -166,7 +166,7 @@ def _left_out(id_: str) -> str:
     title = catalogue.CHECKS.get(id_, id_)
     return f"""<article class="check">
 <h3>{_escape(title)} {_badge('quiet', '&ndash;', 'Left out')}</h3>
-<p class="small"><code>{_escape(id_)}</code>, left out on request</p>
+<p class="small"><code>{_escape(id_)}</code>, skipped on request</p>
 </article>
 """
 

@@ -52,7 +52,7 @@ def render(report: engine.Report) -> str:
     for row in report.rows:
         _case(suite, row)
     for id_ in report.skipped:
-        _outcome(_named(suite, id_), 'skipped', 'left out on request')
+        _outcome(_named(suite, id_), 'skipped', 'skipped on request')
     suites = ElementTree.Element('testsuites', {'name': NAME})
     suites.append(suite)
     for name, tag in (('tests', 'testcase'), ('failures', 'failure'),

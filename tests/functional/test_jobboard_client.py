@@ -235,4 +235,4 @@ def test_facts_of_a_healthy_server(write_config, redis):
                                clock.Deadline(20, 5)))
     version = redis.client().info()['redis_version']
     assert said == [f'Redis {version} at {redis.host}:{redis.port}: '
-                    f"'default' may do all that a worker does."]
+                    f"'default' has every permission a worker needs."]

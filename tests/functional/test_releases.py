@@ -107,7 +107,7 @@ def test_healthy(site):
     details = healthy(site.config)
     # What the rows say when they have looked.
     for said in ('may SELECT, INSERT, UPDATE, DELETE', 'the newest',
-                 'may do all that a', '0 jobs on the board',
+                 'has every permission a', '0 jobs on the board',
                  'No load balancer of'):
         assert said in details
 

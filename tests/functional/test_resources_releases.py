@@ -234,7 +234,7 @@ def denied(cloud, account):
 
 
 def stuck(cloud, *tables):
-    """See what is in some tables well, stuck, and mended."""
+    """See what is in some tables well, stuck, and fixed."""
     assert cloud.probe() == []
     now = datetime.datetime.now(datetime.timezone.utc)
     for table in tables:

@@ -78,7 +78,7 @@ def used(server):
     return bool(server.client().keys('there*'))
 
 
-def mend(watcher, remedy, address):
+def fix(watcher, remedy, address):
     """Do what a remedy says, and wait for the Sentinel to look around."""
     for words in redis_probing.commands(remedy):
         watcher.command(*(w.replace('ADDRESS', address).replace(
@@ -96,7 +96,7 @@ def test_loopback_of_another_host(probe, works):
             assert 'jobboard_backend_hosts' not in found.remedy
             assert works(watcher) == {'jobs': []}
             assert used(ours) and not used(master)
-            mend(watcher, found.remedy, host.address)
+            fix(watcher, found.remedy, host.address)
             assert probe(watcher) == []
             ours.command('FLUSHALL')
             assert works(watcher) == {'jobs': []}
@@ -112,7 +112,7 @@ def test_address_that_only_the_other_host_reaches(probe, works):
         assert found.host == f'{host.hidden}:{master.port}'
         assert 'jobboard_backend_hosts' not in found.remedy
         assert 'error' in works(watcher)
-        mend(watcher, found.remedy, host.address)
+        fix(watcher, found.remedy, host.address)
         assert probe(watcher) == []
         assert works(watcher) == {'jobs': []}
 
@@ -180,6 +180,6 @@ def test_certificate_for_the_name_alone(probe, works, authority):
             found = probing.only(probe(server, **tls), 'jobboard.tls')
             assert 'Sentinels announce' in found.message
             assert 'error' in works(server, **tls)
-            mend(server, found.remedy, 'localhost')
+            fix(server, found.remedy, 'localhost')
             assert probe(server, **tls) == []
             assert works(server, **tls) == {'jobs': []}

@@ -169,7 +169,7 @@ def test_one_cause_makes_one_finding(empty):
     {'persistence': saying(severity=Severity.WARNING)},
     {'persistence': blocked_by(REFUSED)}])
 def test_blocked_by_what_no_other_row_reports(empty, others):
-    """The row then names what it has seen, and what mends that."""
+    """The row then names what it has seen, and what fixes that."""
     rows, _ = run(empty, {**others, 'migration': blocked_by(REFUSED)})
     assert rows['migration'].findings == (dataclasses.replace(
         REFUSED, id='migration.undetermined',

@@ -243,7 +243,7 @@ def test_what_was_left_out_is_named(form):
     document = FORMATS[form](reports.CASES['left out'][0])
     if form == 'junit':
         skipped = cases(document)['config'].result[0]
-        assert skipped.message == 'left out on request'
+        assert skipped.message == 'skipped on request'
     elif form == 'prometheus':
         metrics = samples(document)
         assert metrics['complete']['config',] == 0
@@ -531,7 +531,7 @@ def test_a_finding_has_all_it_knows():
     ('success', 'Success: nothing wrong was found'),
     ('waived', 'Success: what was found is waived'),
     ('waived beside a warning', 'Warning: it works, but look at it'),
-    ('failure', 'Failure: mend this before you upgrade')])
+    ('failure', 'Failure: fix this before you upgrade')])
 def test_the_headline(case, headline):
     assert ('h1', headline) in Page(html.render(reports.CASES[case][0])).texts
 

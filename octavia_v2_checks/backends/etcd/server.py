@@ -143,7 +143,7 @@ class Server:
         return child
 
     def explained(self, fault: net.Fault) -> net.Fault:
-        """Return a fault with what mends it in this configuration."""
+        """Return a fault with what fixes it in this configuration."""
         fault = self._behind_proxy(fault)
         remedy, option = fault.remedy, None
         if fault.detail == 'path':

@@ -147,7 +147,7 @@ _WHY_NOT_WRITABLE = {
     'BUSY': 'a script keeps it busy (BUSY)',
 }
 
-#: What to do where a server closes connections without a word.
+#: What to do where a server closes connections silently.
 _CLOSED = (
     'See in the log of the server why. Where it serves as many clients as '
     'maxclients allows, which INFO stats counts as rejected_connections, '
@@ -277,7 +277,7 @@ def fault(refused: Refusal, command: str, peer: str, access: Access
 
 def _auth_required(peer, access):
     return net.Fault(
-        'auth-required', f'{peer} asks for a login, and '
+        'auth-required', f'{peer} requires authentication, and '
         f'{access.password_option} is not set.',
         f'Set {access.password_option} in [task_flow] to the password of the '
         f'server (requirepass), and {access.user_option} where it has ACL '
@@ -378,7 +378,7 @@ def missing_permission(peer: str, access: Access, commands: list[str],
     """Return the fault of an account that may not run commands.
 
     :param commands: as a reader knows them: ``HSET``, ``SCRIPT LOAD``
-    :param rules: the ACL rules that mend it, if there is more to say than
+    :param rules: the ACL rules that fix it, if there is more to say than
         the commands
     """
     rules = rules or [statements.rule(c) for c in commands]
@@ -413,7 +413,7 @@ def _unknown_command(peer, access, command):
 
 
 def tls(found: net.Fault, access: Access) -> net.Fault:
-    """Return a TLS fault with the option that mends it."""
+    """Return a TLS fault with the option that fixes it."""
     remedy = None
     if found.detail == 'verify':
         remedy = (f'Name the authority that signed the certificate as '

@@ -252,8 +252,8 @@ def _fact(connection, info, durable):
                else 'Redis ' + info.get('redis_version', '?'))
     access = connection.access
     fact = (f'{re.sub("[^A-Za-z0-9. ]", "?", product)[:40]} at '
-            f'{connection.peer}: {access.user!r} may do all that a worker '
-            f'does.')
+            f'{connection.peer}: {access.user!r} has every permission a '
+            f'worker needs.')
     if durable is None:
         fact += (' Whether it keeps the jobs on disk could not be read: '
                  'CONFIG GET save is not permitted.')

@@ -210,7 +210,7 @@ class _Look:
         return findings.finding(f'inflight.{slug}', text, remedy, **where)
 
     def _missing(self, count):
-        """Yield what could not be found out."""
+        """Yield what could not be determined."""
         if self.unreadable:
             yield self._report(
                 'undetermined',
