@@ -106,7 +106,8 @@ def test_etcd_and_logbooks_that_are_kept(etcd, postgres, write_config):
     place = boards.EtcdPlace(
         etcd, *test_inflight.postgresql(postgres), write_config)
     place.sql = rows(place.sql)
-    site = drills.Site(place, jobboard_save_logbook=True)
+    site = drills.Site(place, jobboard_save_logbook=True,
+                       jobboard_expiration_time=5)
     site.busy()
     with site.untouched():
         drills.succeeded(site.run(flows=3))
