@@ -19,6 +19,9 @@ For remedies and for ``sample --provision`` alike.
 from collections.abc import Iterable
 import re
 
+#: How the logbooks and flows of a drill begin, which are no worker's.
+DRILL = 'octavia_v2_checks_drill_'
+
 #: What a worker does with every table of the persistence database.
 RUNTIME = ('SELECT', 'INSERT', 'UPDATE', 'DELETE')
 

@@ -25,8 +25,10 @@ import socket
 import time
 from typing import NamedTuple
 
+from octavia_v2_checks import statements
+
 #: What the names of logbooks and flows begin with.
-PREFIX = 'octavia_v2_checks_drill_'
+PREFIX = statements.DRILL
 
 #: Seconds for which "drill finish" may take up what "drill begin" left.
 BEGUN_SECONDS = 3600

@@ -14,6 +14,7 @@
 
 import contextlib
 import time
+import uuid
 
 import pytest
 
@@ -86,6 +87,18 @@ def test_nothing_in_flight(place):
     assert place.probe() == []
     with place.board():
         assert place.probe() == []
+
+
+def test_the_flows_of_a_drill_are_no_work_in_flight(place):
+    """They lie on a board of the drill, which removes them."""
+    from taskflow.persistence import models
+    name = 'octavia_v2_checks_drill_d1234'
+    book = models.LogBook(name)
+    book.add(models.FlowDetail(f'{name}-flow', str(uuid.uuid4())))
+    with place.persistence() as connection:
+        connection.save_logbook(book)
+        assert place.probe() == []
+        connection.destroy_logbook(book.uuid)
 
 
 def test_jobs_waiting(place):

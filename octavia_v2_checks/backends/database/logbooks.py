@@ -25,6 +25,7 @@ import json
 import re
 from typing import NamedTuple
 
+from octavia_v2_checks import statements
 from octavia_v2_checks.backends import database
 from octavia_v2_checks.backends.database import errors
 
@@ -32,7 +33,9 @@ _PAGE = 2000
 _BATCH = 500
 
 _ENDED = "('SUCCESS', 'FAILURE', 'REVERTED')"
-_UNFINISHED = f'(state IS NULL OR state NOT IN {_ENDED})'
+_UNFINISHED = (
+    f'(state IS NULL OR state NOT IN {_ENDED}) AND (name IS NULL OR '
+    f"SUBSTR(name, 1, {len(statements.DRILL)}) <> '{statements.DRILL}')")
 
 #: A column, if it is JSON at all.
 _VALID = {
