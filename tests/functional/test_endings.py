@@ -203,8 +203,10 @@ def interrupted(*argv, config, wait, **extra):
     """Start a command, press Ctrl-C when it is at work, and return it."""
     begin = time.monotonic()
     with subprocess.Popen(
-            [*argv, '--config-file', str(config), 'upgrade', 'check',
-             *extra.pop('words', ())], stdin=subprocess.DEVNULL,
+            # In the background of a shell, it is ignored otherwise.
+            ['env', '--default-signal=INT', *argv, '--config-file',
+             str(config), 'upgrade', 'check', *extra.pop('words', ())],
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env=commands.environment(**extra)) as process:
         while not wait(process) and time.monotonic() < begin + 60:
