@@ -21,8 +21,8 @@ import sys
 import threading
 import time
 
-from octavia_v2_checks.backends import isolated
 from octavia_v2_checks.backends import net
+from octavia_v2_checks.backends import served
 
 
 class Server:
@@ -40,7 +40,7 @@ class Server:
 
     def wait(self, seconds, doing='', peer=''):
         if doing:
-            isolated.step(doing, peer)
+            served.step(doing, peer)
         time.sleep(seconds)
         return 'awake'
 
@@ -51,7 +51,7 @@ class Server:
         return len(bytearray(size))
 
     def segfault(self):
-        isolated.step('answer', 'db1:3306')
+        served.step('answer', 'db1:3306')
         faulthandler._sigsegv()
 
     def killed(self, number):

@@ -25,8 +25,8 @@ import socket
 import ssl
 from typing import Any
 
-from octavia_v2_checks.backends import isolated
 from octavia_v2_checks.backends import net
+from octavia_v2_checks.backends import served
 from octavia_v2_checks.backends import stream
 
 
@@ -63,7 +63,7 @@ class Witness:
         if not isinstance(host, str) or not isinstance(port, int):
             return plain(host, port, *args, **kwargs)
         peer = net.endpoint(host, port)
-        isolated.step('resolve', peer)
+        served.step('resolve', peer)
         try:
             found = plain(host, port, *args, **kwargs)
         except (OSError, UnicodeError, ValueError) as exc:
@@ -75,7 +75,7 @@ class Witness:
 
     def _connect(self, plain, sock, address, *args):
         peer = self._peer(address)
-        isolated.step('connect', peer)
+        served.step('connect', peer)
         try:
             answer = plain(sock, address, *args)
         except TimeoutError:
@@ -88,7 +88,7 @@ class Witness:
             self._note(peer, stream.unconnected(peer, exc))
             raise
         self.faults.pop(peer, None)
-        isolated.step('answer', peer)
+        served.step('answer', peer)
         return answer
 
     def _handshake(self, plain, sock, *args, **kwargs):
@@ -96,7 +96,7 @@ class Witness:
             peer = self._peer(sock.getpeername())
         except OSError:
             return plain(sock, *args, **kwargs)  # it is closed already
-        isolated.step('tls', peer)
+        served.step('tls', peer)
         try:
             answer = plain(sock, *args, **kwargs)
         except TimeoutError:
@@ -110,7 +110,7 @@ class Witness:
                 peer, str(sock.server_hostname), exc))
             raise
         self.faults.pop(peer, None)
-        isolated.step('answer', peer)
+        served.step('answer', peer)
         return answer
 
     def _peer(self, address: Any) -> str:

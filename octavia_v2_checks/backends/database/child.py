@@ -24,8 +24,8 @@ import socket
 from typing import Any
 
 from octavia_v2_checks.backends import database
-from octavia_v2_checks.backends import isolated
 from octavia_v2_checks.backends import net
+from octavia_v2_checks.backends import served
 from octavia_v2_checks.backends import witness as witness_
 from octavia_v2_checks.backends.database import drivers
 from octavia_v2_checks.backends.database import engines
@@ -101,7 +101,7 @@ class Server:
         :raises database.Unusable: if SQLAlchemy or the driver cannot use it
         :raises net.Fault: ``driver-missing``
         """
-        isolated.step('importing SQLAlchemy and the driver')
+        served.step('importing SQLAlchemy and the driver')
         self._engine = engines.make(self._text)
         dialect = self._engine.dialect
         self._kind = {'mariadb': 'mysql'}.get(dialect.name, dialect.name)
@@ -173,7 +173,7 @@ class Server:
             asked['port'] = ','.join(str(port) for _, port in places)
         elif places and 'hostaddr' not in asked:
             self._resolve(*places[0])
-        isolated.step('answer', self._login.host)
+        served.step('answer', self._login.host)
         connection = drivers.connect(dialect.driver, dialect.dbapi,
                                      args, asked)
         drivers.settle(dialect.driver, connection)

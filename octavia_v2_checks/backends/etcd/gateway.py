@@ -21,8 +21,8 @@ from collections.abc import Iterator
 import json
 from typing import Any
 
-from octavia_v2_checks.backends import isolated
 from octavia_v2_checks.backends import net
+from octavia_v2_checks.backends import served
 from octavia_v2_checks.upstream import clients_etcd
 
 #: What an error text has in it -> slug. The numbers of gRPC tell less.
@@ -76,7 +76,7 @@ class Server:
 
     def __init__(self, url: str, arguments: dict[str, Any],
                  timeout: float | None, path: str | None = None):
-        isolated.step('importing requests')
+        served.step('importing requests')
         try:
             from octavia_v2_checks.backends.etcd import session
         except ImportError as exc:
