@@ -58,7 +58,7 @@ complete -c octavia-v2-checks -e
 complete -c octavia-v2-checks -f
 
 complete -c octavia-v2-checks -n _shtab_octavia_v2_checks_using -s h -l help -d 'show this help message and exit'
-complete -c octavia-v2-checks -n _shtab_octavia_v2_checks_using -l version -d 'print the version and exit'
+complete -c octavia-v2-checks -n _shtab_octavia_v2_checks_using -s V -l version -d 'print the version and exit'
 complete -c octavia-v2-checks -n _shtab_octavia_v2_checks_using -l debug -d 'log to stderr, and show a traceback if the command itself fails'
 complete -c octavia-v2-checks -n _shtab_octavia_v2_checks_using -l config-file -x -d 'read a configuration file; may be given several times, later ones win (default: what octavia-status reads)'
 complete -c octavia-v2-checks -n _shtab_octavia_v2_checks_using -l config-dir -x -d 'read a directory of *.conf files; may be given several times, later ones win (default: what octavia-status reads)'

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 import contextlib
 import difflib
+import re
 import sys
 from typing import Any
 from typing import NoReturn
@@ -52,7 +53,21 @@ class Parser(argparse.ArgumentParser):
     """Reports mistakes in one line, with exit code 64."""
 
     def error(self, message: str) -> NoReturn:
-        raise Usage(f'{message} (see {self.prog} --help)')
+        wrong = re.search(r"invalid choice: '(\S+)'|"
+                          r'unrecognized arguments: (\S+)', message)
+        near = wrong and difflib.get_close_matches(
+            wrong[1] or wrong[2], self._words(), 1)
+        hint = f'. Did you mean {near[0]}?' if near else ''
+        raise Usage(f'{message}{hint} (see {self.prog} --help)')
+
+    def _words(self) -> Iterator[str]:
+        """Yield every command, option and choice, of subcommands too."""
+        for action in self._actions:
+            yield from action.option_strings
+            yield from map(str, action.choices or ())
+            if isinstance(action.choices, dict):
+                for parser in action.choices.values():
+                    yield from parser._words()
 
     def _print_message(self, message, file=None):
         # That of argparse keeps silent where stdout cannot be written.

@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
         description='Tells before an upgrade whether the jobboard and the '
                     'persistence database of Octavia\'s amphorav2 provider '
                     'work. Reads only, but for the drill.')
-    whole.add_argument('--version', action='store_true',
+    whole.add_argument('-V', '--version', action='store_true',
                         help='print the version and exit')
     whole.add_argument('--debug', action='store_true',
                         help='log to stderr, and show a traceback if the '

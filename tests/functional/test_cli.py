@@ -51,6 +51,10 @@ def check(config, *args, **extra):
     (['explain', 'migration.behnd'], 'migration.behind'),
     (['explain', 'persistance.refused'], 'persistence.refused'),
     (['explain', 'xyz'], 'xyz'), (['explain'], 'ID'),
+    (['upgrad', 'check'], 'Did you mean upgrade?'),
+    (['upgrade', 'check', '--ofline'], 'Did you mean --offline?'),
+    (['--verson'], 'Did you mean --version?'),
+    (['list', '--format', 'tabel'], 'Did you mean table?'),
 ])
 def test_usage(args, named):
     assert named in one_line(commands.checks(*args))
