@@ -317,7 +317,6 @@ def test_running_drill_is_left_alone(site):
     (['--yes', '--flows', 'many'], 'many'),
     (['--yes', '--timeout', '0'], '--timeout'),
     (['--yes', '--format', 'html'], 'html'),
-    (['begin', '--yes', '/nonexistent/drill.json'], '/nonexistent'),
     (['finish', '/nonexistent/drill.json'], '/nonexistent'),
     (['finish', '/etc/passwd'], 'drill begin'), (['begin'], 'FILE'),
     (['finish', sys.executable], 'no text'), (['clear'], 'clear')])
@@ -329,6 +328,16 @@ def test_usage(write_config, args, said):
     assert said in done.stderr
     assert done.stderr.splitlines()[-1].startswith('octavia-v2-checks: ')
     assert not os.path.exists('/tmp/x')
+
+
+def test_a_file_that_cannot_be_written(write_config):
+    """It is tried before anything begins."""
+    done = commands.checks(
+        '--config-file', str(write_config(
+            jobboard_enabled=True, jobboard_backend_port=1)), 'drill',
+        'begin', '--yes', '/nonexistent/drill.json')
+    assert (done.returncode, done.stdout) == (255, '')
+    assert '/nonexistent' in done.stderr and done.stderr.count('\n') == 1
 
 
 def on_a_terminal(site, answer, then=None):

@@ -222,6 +222,9 @@ def test_no_module_of_ours_uses_the_global_configuration():
     import octavia_v2_checks
     for path in pathlib.Path(inspect.getfile(octavia_v2_checks)
                              ).parent.rglob('*.py'):
+        if path.parent.name == 'drill':
+            # Its children are workers: they have Octavia's configuration.
+            continue
         for node in ast.walk(ast.parse(path.read_text())):
             assert not (isinstance(node, ast.Attribute)
                         and node.attr == 'CONF'), path

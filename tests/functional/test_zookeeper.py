@@ -159,7 +159,7 @@ def test_version_hidden(probe):
     with zookeeper_server.ZooKeeper(3, whitelist=None) as ensemble:
         found = probing.only(probe(ensemble), 'jobboard.version-hidden')
         assert all(peer(m) in found.message for m in ensemble.members)
-        line, = re.findall(r'4lw\S+', found.remedy)
+        line, = re.findall(r'4lw\S+=\S*\w', found.remedy)
         for member in ensemble.members[:2]:
             with member.config.open('a') as config:
                 config.write(f'{line}\n')
