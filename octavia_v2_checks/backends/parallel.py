@@ -10,43 +10,16 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Asks several servers at the same time."""
+"""Opens one server while something else is asked."""
 
 from collections.abc import Callable
 from collections.abc import Iterator
-from collections.abc import Sequence
 import contextlib
 import queue
 import threading
 from typing import TypeVar
 
 T = TypeVar('T')
-
-
-def run(functions: Sequence[Callable[[], T]]) -> list[T]:
-    """Call functions side by side, in threads that hold no process.
-
-    :param functions: each with a clock of its own, because all are waited
-        for
-    :returns: what they returned, in their order
-    :raises Exception: what the first of them raised
-    """
-    ended: queue.SimpleQueue = queue.SimpleQueue()
-
-    def call(number, function):
-        try:
-            ended.put((number, function(), None))
-        except BaseException as exc:
-            ended.put((number, None, exc))
-
-    for number, function in enumerate(functions):
-        threading.Thread(target=call, args=(number, function),
-                         daemon=True).start()
-    answers = sorted((ended.get() for _ in functions), key=lambda a: a[0])
-    for _, _, error in answers:
-        if error:
-            raise error
-    return [result for _, result, _ in answers]
 
 
 @contextlib.contextmanager
