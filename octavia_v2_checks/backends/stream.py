@@ -76,6 +76,10 @@ def unconnected(peer: str, error: OSError) -> net.Fault:
     if number in _OUR_SIDE:
         return net.Fault('refused', f'This host cannot reach {peer}: '
                          f'{_OUR_SIDE[number]}.', host=peer, detail='here')
+    if number in (errno.EPIPE, errno.ECONNRESET):
+        # The kernel says so of one that was open and is closed already.
+        return net.Fault('refused', f'{peer} closed the connection as soon '
+                         f'as it was open.', host=peer, detail='closed')
     what = {errno.ECONNREFUSED: 'nothing listens there',
             errno.ENOENT: 'there is no such socket'}.get(
                 number, errno.errorcode.get(number, 'socket error'))
@@ -151,9 +155,10 @@ class Stream:
         sock = socket.socket(family, kind, proto)
         try:
             sock.settimeout(max(seconds, 0.001))
-            sock.connect(where)
+            # One that has hung up already is noticed by receive().
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                sock.connect(where)
             with contextlib.suppress(OSError):
-                # One that has hung up already is noticed by receive().
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return sock
         except TimeoutError:

@@ -245,7 +245,7 @@ class Session:
             return _refused(peer, code)
         if seen and seen.slug == 'tls':
             return _nameless(seen.host or peer, seen.detail)
-        if seen:
+        if seen and seen.detail != 'closed':
             return seen
         if isinstance(error, (self._reader.Malformed, struct.error,
                               IndexError, ValueError, RuntimeError)):
