@@ -298,20 +298,29 @@ def printing():
                         f'{os.strerror(exc.errno or 0)}') from None
 
 
+#: A finding, by its sign and its id: two signs are letters in ASCII.
+_ID = r'[\w-]+\.[\w-]+(?![\w.])'
+
+_COLOURS = (
+    (r'(?<=Result: )Success', 'green'), (r'(?<=Result: )Warning', 'yellow'),
+    (r'(?<=Result: )Failure', 'bold red'),
+    (r'(?m)^(To do first|Worth a look):', 'bold'),
+    (r'(?m)^(Why it matters|How to fix it)$', 'bold'),
+    (r'(?m)^ *[✓+] ', 'green'),
+    (rf'(?m)^ *! {_ID}', 'yellow'), (rf'(?m)^ *[✗x] {_ID}', 'bold red'),
+    (r'(?m)^ *[–-] .*', 'dim'),  # noqa: RUF001 - it is a dash
+    (r'(?m)^(Failures|.*(Do not upgrade yet|before you upgrade)\.)$',
+     'bold red'),
+    (r'(?m)^Warnings$', 'yellow'),
+    (r'(?m)^.* Ready to upgrade\.$', 'bold green'),
+)
+
+
 def _coloured(text):
     from rich import console
     from rich import text as rich_text
     coloured = rich_text.Text(text)
-    for result, style in (('Success', 'green'), ('Warning', 'yellow'),
-                          ('Failure', 'bold red')):
-        coloured.highlight_regex(f'(?<=Result: ){result}', style)
-    for pattern, style in (
-            ('(?m)^(To do first|Worth a look):', 'bold'),
-            ('(?m)^ *[✓+] ', 'green'), ('(?m)^ *! .*', 'yellow'),
-            ('(?m)^ *[✗x] .*', 'bold red'),
-            ('(?m)^(Failures|.*Do not upgrade yet.)$', 'bold red'),
-            ('(?m)^Warnings$', 'yellow'),
-            ('(?m)^.* Ready to upgrade.$', 'bold green')):
+    for pattern, style in _COLOURS:
         coloured.highlight_regex(pattern, style)
     # Lines must stay whole, or a remedy could not be copied.
     console.Console(highlight=False, soft_wrap=True).print(coloured, end='')

@@ -137,7 +137,7 @@ def render(backend: str, assignments: Iterable[str] = (),
                if value}
     settings = _settings(options)
     _compare(backend, decided, settings)
-    found = list(config.check(settings))
+    found = list(config.mistakes(settings))
     too_new = {f.option.partition('.')[2] for f in found
                if f.id == 'config.release' and f.option}
     surplus = (too_new & _DISPENSABLE) - given.keys()
@@ -145,7 +145,7 @@ def render(backend: str, assignments: Iterable[str] = (),
         options = {name: value for name, value in options.items()
                    if name not in surplus}
         settings = _settings(options)
-        found = list(config.check(settings))
+        found = list(config.mistakes(settings))
     for finding in found:
         raise UsageError(f'{finding.message} {finding.remedy}')
     _verify(options, settings)

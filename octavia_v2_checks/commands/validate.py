@@ -25,8 +25,11 @@ def add(commands):
     arguments.config_arguments(validate, 'more_config')
     validate.add_argument('files', nargs='*', metavar='CONFIG',
                           help='a configuration file, as --config-file')
-    validate.add_argument('--format', choices=('table', 'json', 'sarif'),
-                          default='table')
+    validate.add_argument('--format', default='text',
+                          choices=('text', 'table', 'json', 'sarif'),
+                          help='text is for a person, table a line for each '
+                               'finding, as compilers print them; default: '
+                               '%(default)s')
     arguments.target_argument(validate)
     validate.set_defaults(run=run)
 
@@ -42,6 +45,5 @@ def run(args) -> int:
         found = validate.run(loaded, args.target_release)
     except settings.UsageError as exc:
         raise arguments.Usage(exc.args[0]) from None
-    output.show(validate.render(args.format, found, loaded),
-                'text' if args.format == 'table' else args.format)
+    output.show(validate.render(args.format, found, loaded), args.format)
     return validate.exit_code(found)

@@ -163,7 +163,7 @@ def test_cryptography_is_not_imported_without_a_certificate(tmp_path):
     path.write_text(config_cases.text('engine = serial\n'))
     code = ('import sys; from octavia_v2_checks import settings; '
             'from octavia_v2_checks.checks import config; '
-            'list(config.check(settings.load([("file", sys.argv[1])]))); '
+            'list(config.mistakes(settings.load([("file", sys.argv[1])]))); '
             'sys.exit(any(m in sys.modules for m in ("cryptography", '
             '"ssl", "pymysql", "sqlalchemy")))')
     assert subprocess.run([sys.executable, '-c', code, str(path)]
@@ -292,7 +292,7 @@ def test_everywhere(files, where):
         path = files.write('octavia.conf', config_cases.text(
             FRAGMENTS[where].format(ca=certificate, cert=certificate,
                                     key=chosen)).encode())
-        return list(config.check(settings.load([('file', path)]),
+        return list(config.mistakes(settings.load([('file', path)]),
                                  target_release='19.0'))
 
     [found] = check(other)
@@ -312,7 +312,7 @@ def test_zookeeper_key_password(files):
             f'{config_cases.ZOOKEEPER}jobboard_zookeeper_ssl_options = '
             f'use_ssl:True,certfile:{certificate},keyfile:{locked}'
             f'{password}').encode())
-        return list(config.check(settings.load([('file', path)]),
+        return list(config.mistakes(settings.load([('file', path)]),
                                  target_release='19.0'))
 
     assert check(',keyfile_password:sesame') == []
@@ -326,7 +326,7 @@ def etcd(files, options):
     path = files.write('octavia.conf', config_cases.text(
         f'{config_cases.ETCD}jobboard_etcd_ssl_options = use_ssl:True,'
         f'{options}').encode())
-    return list(config.check(settings.load([('file', path)]),
+    return list(config.mistakes(settings.load([('file', path)]),
                              target_release='19.0'))
 
 
