@@ -122,6 +122,18 @@ def config_arguments(parser: argparse.ArgumentParser, dest: str) -> None:
                  f'(default: what octavia-status reads)')
 
 
+def format_argument(parser: argparse.ArgumentParser, *formats: str,
+                    default: Any = None) -> None:
+    """Add --format, of which the first choice is the default.
+
+    :param default: another default, for a part of a command
+    """
+    parser.add_argument('--format', choices=formats,
+                        default=default or formats[0],
+                        help=f'the form of the output (default: '
+                             f'{formats[0]})')
+
+
 def target_argument(parser: argparse.ArgumentParser) -> None:
     """Add --target-release."""
     parser.add_argument('--target-release', metavar='RELEASE',

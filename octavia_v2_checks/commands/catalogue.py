@@ -30,8 +30,7 @@ def add(commands):
 def _add_list(commands):
     listing = commands.add_parser(
         'list', help='print every check and every finding id')
-    listing.add_argument('--format', choices=('table', 'json'),
-                         default='table')
+    arguments.format_argument(listing, 'table', 'json')
     listing.set_defaults(run=_list)
 
 
@@ -39,8 +38,9 @@ def _add_explain(commands):
     explain = commands.add_parser(
         'explain', help='say what a finding means and how to fix it')
     explain.add_argument('id', metavar='ID',
-                         help='a finding id such as migration.behind, or a '
-                              'check id')
+                         help='a finding such as migration.behind, or one '
+                              f'of: {", ".join(catalogue.AREAS)}; '
+                              '"octavia-v2-checks list" prints all findings')
     explain.set_defaults(run=_explain)
 
 

@@ -25,8 +25,7 @@ def add(commands):
                     'what does no harm, 2 they differ in what does.')
     compare.add_argument('reports', nargs='+', metavar='REPORT',
                          help='a JSON report; one of each host')
-    compare.add_argument('--format', choices=('table', 'json'),
-                         default='table')
+    arguments.format_argument(compare, 'table', 'json')
     compare.set_defaults(run=run)
 
 

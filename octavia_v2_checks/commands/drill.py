@@ -74,8 +74,7 @@ def _common(parser, default=None):
                         default=default,
                         help='seconds for all of it (default: three times '
                              'that of a claim, and 30)')
-    parser.add_argument('--format', choices=_FORMATS,
-                        default=default or 'table')
+    arguments.format_argument(parser, *_FORMATS, default=default)
     parser.add_argument('--output', metavar='FILE', default=default,
                         help='write the report to FILE; stdout then has the '
                              'table')

@@ -18,18 +18,14 @@ from octavia_v2_checks import arguments
 def add(commands):
     """Add the command to the parser."""
     validate = commands.add_parser(
-        'validate', help='look at the configuration only, without a '
+        'validate', help='check the configuration only, without opening a '
                          'connection',
         description='Names every mistake in [task_flow] with file and line. '
                     'Exit codes are those of "upgrade check".')
     arguments.config_arguments(validate, 'more_config')
     validate.add_argument('files', nargs='*', metavar='CONFIG',
                           help='a configuration file, as --config-file')
-    validate.add_argument('--format', default='text',
-                          choices=('text', 'table', 'json', 'sarif'),
-                          help='text is for a person, table a line for each '
-                               'finding, as compilers print them; default: '
-                               '%(default)s')
+    arguments.format_argument(validate, 'text', 'table', 'json', 'sarif')
     arguments.target_argument(validate)
     validate.set_defaults(run=run)
 

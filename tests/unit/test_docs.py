@@ -14,6 +14,7 @@
 
 import argparse
 import ast
+from importlib import metadata
 import importlib.util
 import pathlib
 import re
@@ -23,6 +24,7 @@ import pytest
 from octavia_v2_checks import catalogue
 from octavia_v2_checks import cli
 from octavia_v2_checks import opts
+from octavia_v2_checks import output
 from octavia_v2_checks.backends.etcd import session
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -108,6 +110,45 @@ def test_the_synopsis_has_every_option():
         for name in taken(parser).keys() - {'-h', '--help', '--version',
                                             '--debug'}:
             assert name in synopsis
+
+
+def help_of(command):
+    """Return what --help prints, on one line."""
+    return ' '.join(COMMANDS[f'octavia-v2-checks {command}'].format_help()
+                    .split())
+
+
+def test_help_tells_the_defaults_of_options():
+    text = help_of('upgrade check')
+    for opt in opts.own_opts():
+        if f'--{opt.dest.replace("_", "-")} ' in text:
+            default = opt.default if opt.default != [] else 'none'
+            if isinstance(default, float):
+                default = f'{default:g}'
+            assert (f'(default: [octavia_v2_checks] {opt.dest}, {default} '
+                    f'unless set)') in text
+    assert text.count(' unless set)') == 5
+
+
+@pytest.mark.parametrize('command', [
+    'upgrade check', 'validate', 'compare', 'drill', 'drill begin',
+    'drill finish', 'drill clean', 'list'])
+def test_help_tells_the_default_format(command):
+    parser = COMMANDS[f'octavia-v2-checks {command}']
+    [action] = [a for a in parser._actions if '--format' in a.option_strings]
+    default = action.default
+    if default in (None, argparse.SUPPRESS):
+        default = {'upgrade check': output.DEFAULT}.get(command, 'table')
+    assert f'(default: {default})' in action.help
+
+
+def test_help_lists_checks_and_formats():
+    text = help_of('upgrade check')
+    assert f'only these checks: {", ".join(catalogue.CHECKS)}, or' in text
+    ours = [e.name for e in metadata.distribution(
+        'octavia-v2-checks').entry_points if e.group == output.ENTRY_POINTS]
+    assert f'{", ".join(ours)}, or one that another' in text
+    assert f'one of: {", ".join(catalogue.AREAS)};' in help_of('explain')
 
 
 def test_every_finding_has_its_entry():
