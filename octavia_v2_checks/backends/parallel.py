@@ -27,11 +27,11 @@ def entering(manager: contextlib.AbstractContextManager[T]
              ) -> Iterator[Callable[[], T]]:
     """Enter a context manager in a thread, while something else is done.
 
-    It is left in the caller's thread, even if nobody asked for it.
+    It is exited in the thread of the caller, even if nobody waited for it.
 
     :param manager: what bounds its own time
-    :returns: a function that waits for what the manager gives; it raises
-        what entering it raised
+    :returns: a function that waits for the value of the manager; it raises
+        what entering raised
     """
     ended: queue.SimpleQueue = queue.SimpleQueue()
 
@@ -57,6 +57,6 @@ def entering(manager: contextlib.AbstractContextManager[T]
         try:
             yield entered
         finally:
-            # What went wrong before anybody asked is not the manager's.
+            # An error before that is not an error of the manager.
             if not asked and not ended.get()[1]:
                 manager.__exit__(None, None, None)

@@ -38,8 +38,8 @@ from octavia_v2_checks.backends.database import sqlite
 #: Words with which a statement may begin. EXPLAIN executes nothing.
 READS = frozenset({'SELECT', 'SHOW', 'EXPLAIN', 'DESCRIBE', 'SET', 'PRAGMA'})
 
-#: Parts of a question's time after which the server itself gives a statement
-#: up, and waiting for a lock.
+#: Fractions of the time of a question after which the server itself aborts a
+#: statement, and a wait for a lock.
 _STATEMENT = 0.8
 _LOCK = 0.4
 

@@ -54,8 +54,8 @@ _FILES: dict[str, dict[str, Any]] = {
                        'allow_local_infile_in_path': None},
 }
 
-#: MySQL's drivers that are written in C, or use a C library: they read option
-#: files after what they are told here.
+#: MySQL drivers that are written in C, or use a C library: they read option
+#: files after these arguments.
 _IN_C = ('mysqldb', 'mariadbconnector')
 
 _NAMES = {'user': ('user', 'username'), 'database': ('database', 'db',

@@ -60,8 +60,8 @@ MYSQL_ERRORS = {
 #: MySQL error number of a missing table.
 MYSQL_NO_TABLE = 1146
 
-#: What libpq says when the server is gone; which of them, and at which step,
-#: is a matter of microseconds.
+#: What libpq says when the server is gone; which text, and at which step,
+#: depends on timing.
 _GONE = ('server closed the connection', 'Connection reset by peer',
          'Broken pipe', 'Transport endpoint is not connected')
 
@@ -77,9 +77,9 @@ POSTGRES_ERRORS = {
     '55P03': 'locked', '57014': 'timeout',
 }
 
-#: libpq gives no SQLSTATE while connecting, only words (C locale or not, the
-#: server's own messages below are in the server's language; these are the
-#: ones Octavia's deployments have). Those of PgBouncer are among them.
+#: libpq gives no SQLSTATE while connecting, only texts. Messages of the server
+#: are in the language of the server; these are the ones that deployments of
+#: Octavia have. Those of PgBouncer are among them.
 POSTGRES_WORDS = (
     ('password authentication failed', 'access-denied'),
     ('SASL authentication failed', 'access-denied'),
@@ -120,8 +120,8 @@ POSTGRES_WORDS = (
 #: What PyMySQL raises for an invalid greeting.
 _UNREADABLE = ('error', 'IndexError', 'UnicodeDecodeError')
 
-#: Slugs that are about one statement; the others are about the connection,
-#: or all that can be asked over it.
+#: Slugs that concern one statement; the others concern the connection, or
+#: everything that is sent over it.
 OF_STATEMENTS = frozenset({None, 'missing-privileges', 'unknown-database',
                            'not-writable'})
 
@@ -204,8 +204,8 @@ def hung_up(exc):
             or any(words in str(exc.args) for words in _GONE))
 
 
-#: What PyMySQL and mysqlclient need for what a server asks: words of their
-#: errors -> the distribution.
+#: What PyMySQL and mysqlclient need for an authentication method: words of
+#: their errors -> the distribution.
 _NEEDED = (('cryptography', 'cryptography'), ('pynacl', 'PyNaCl'),
            ('nacl', 'PyNaCl'))
 
