@@ -266,7 +266,7 @@ def test_validate(config):
     assert f'  ! config.disable-revert  [{config}:7]' in lines
     # What is masked is not shown as three stars either.
     assert not any('***' in line or 'hunter2' in line for line in lines)
-    assert '✓ 5 options set in 1 file, judged by 32 rules.' in lines
+    assert '✓ 5 options set in 1 file, checked against 32 rules.' in lines
     assert lines[-3:-1] == [
         '2 failures, 1 warning. Correct the configuration before you '
         'upgrade.', 'Read on: octavia-v2-checks explain config.unknown-option']
@@ -277,7 +277,7 @@ def test_validate_of_what_is_sound(config):
     code, lines = printed('validate', str(config))
     assert code == 0
     assert lines[-2:] == [
-        '✓ 1 option set in 1 file, judged by 32 rules.',
+        '✓ 1 option set in 1 file, checked against 32 rules.',
         'Nothing found. The servers were not asked: octavia-v2-checks '
         'upgrade check does.']
 

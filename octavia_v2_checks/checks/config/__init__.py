@@ -33,8 +33,8 @@ from octavia_v2_checks.findings import Finding
 from octavia_v2_checks.findings import Severity
 from octavia_v2_checks.upstream import versions
 
-#: The order decides which rule names a cause: an option that has a failure
-#: is not looked at by the rules that come later.
+#: The order decides which rule reports a cause: later rules ignore an option
+#: that has a failure already.
 RULES: list[Rule] = [
     *names.RULES, *text.RULES, *placeholder.RULES, *text.LATE_RULES,
     *values.RULES, *persistence.RULES, *hosts.RULES, *tls.RULES,
@@ -43,7 +43,7 @@ RULES: list[Rule] = [
 
 def check(settings: settings_.Settings, _deadline: object = None
           ) -> Iterator[Finding | str]:
-    """Yield every mistake in the configuration, and what was looked at.
+    """Yield every mistake in the configuration, and what was checked.
 
     Nothing here waits for a server.
     """
@@ -52,7 +52,7 @@ def check(settings: settings_.Settings, _deadline: object = None
 
 
 def scope(settings: settings_.Settings) -> Iterator[str]:
-    """Yield what the rules have looked at, if they could."""
+    """Yield what the rules have checked, if they could."""
     if settings.unreadable or _unknown(settings):
         return
     given = [v for v in settings.values.values() if v.raw is not None]
@@ -61,7 +61,7 @@ def scope(settings: settings_.Settings) -> Iterator[str]:
         ('environment', 'environment'), ('config sources', 'source'))
         if any(v.source == source for v in given)]
     yield (f'{_number(len(given), "option")} set in {" and ".join(places)}, '
-           f'judged by {len(RULES)} rules.')
+           f'checked against {len(RULES)} rules.')
 
 
 def _unknown(settings):
@@ -77,7 +77,7 @@ def mistakes(settings: settings_.Settings, target_release: str | None = None
              ) -> Iterator[Finding]:
     """Yield every mistake in the configuration.
 
-    :param target_release: the Octavia that is to run, such as 16.0 or
+    :param target_release: the Octavia release to check for, such as 16.0 or
         2025.1; the installed one if omitted
     :raises octavia_v2_checks.settings.UsageError: for a release that is none
     """
@@ -102,7 +102,8 @@ def _release(target):
     found = versions.octavia_release(target)
     if found is None:
         raise settings_.UsageError(
-            f'{target}: no release of Octavia. Write it as 16.0 or 2025.1.')
+            f'{target} is not a release of Octavia. Write it as 16.0 or '
+            '2025.1.')
     return found
 
 
