@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""``list`` and ``explain``: what there is to find."""
+"""``list`` and ``explain``: the catalogue of findings."""
 
 import json
 
@@ -36,7 +36,7 @@ def _add_list(commands):
 
 def _add_explain(commands):
     explain = commands.add_parser(
-        'explain', help='say what a finding means and how to fix it')
+        'explain', help='explain what a finding means and how to fix it')
     explain.add_argument('id', metavar='ID',
                          help='a finding such as migration.behind, or one '
                               f'of: {", ".join(catalogue.AREAS)}; '

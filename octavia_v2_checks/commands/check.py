@@ -29,23 +29,24 @@ def add(commands):
         dest='upgrade_command', metavar='check', required=True)
     check = upgrade_commands.add_parser(
         'check', help='run the checks',
-        description='Exit codes: 0 all is well, 1 warnings, 2 failures, '
-                    '64 a usage error, 130 interrupted, 255 the run itself '
-                    'failed, or an output could not be written.')
+        description='Runs the checks, and reports whether it is safe to '
+                    'upgrade. Exit codes: 0 success, 1 warnings, 2 failures, '
+                    '64 usage error, 130 interrupted, 255 the run itself '
+                    'failed or an output could not be written.')
     arguments.config_arguments(check, 'more_config')
     check.add_argument('--json', action='store_const', const='json',
                        dest='format', help='same as --format json')
     check.add_argument('--format', metavar='FORMAT', dest='format',
                        help='text, short, table, json, junit, prometheus, '
                             'html, nagios, or one that another package '
-                            'brings (default: text)')
+                            'provides (default: text)')
     check.add_argument('--output', metavar='FILE', type=arguments.path,
                        help='write the report to FILE; stdout gets it as '
                             'text')
     check.add_argument('--only', type=arguments.ids, metavar='ID,..',
-                       help=f'run only these checks: '
+                       help='run only these checks: '
                             f'{", ".join(catalogue.CHECKS)}, or one that '
-                            f'another package brings (default: all)')
+                            'another package provides (default: all)')
     check.add_argument('--skip', type=arguments.ids, metavar='ID,..',
                        help='skip these checks ' + _unless_set('skip', 'none'))
     check.add_argument('--fail-level', choices=('warning', 'failure'),
@@ -69,7 +70,7 @@ def add(commands):
 
 
 def _unless_set(name: str, default: object) -> str:
-    """Return what stands in --help about an option that files can set."""
+    """Return the text in --help for an option that files can set."""
     return f'(default: [octavia_v2_checks] {name}, {default} unless set)'
 
 

@@ -20,11 +20,11 @@ def add(commands):
     validate = commands.add_parser(
         'validate', help='check the configuration only, without opening a '
                          'connection',
-        description='Names every mistake in [task_flow] with file and line. '
+        description='Reports every mistake in [task_flow] with file and line. '
                     'Exit codes are those of "upgrade check".')
     arguments.config_arguments(validate, 'more_config')
     validate.add_argument('files', nargs='*', metavar='CONFIG',
-                          help='a configuration file, as --config-file')
+                          help='a configuration file, like --config-file')
     arguments.format_argument(validate, 'text', 'table', 'json', 'sarif')
     arguments.target_argument(validate)
     validate.set_defaults(run=run)

@@ -44,7 +44,7 @@ def idle(view: View) -> Iterator[Finding]:
         elif rule.expired:
             yield finding(
                 'config.waiver-expired',
-                f'The waiver of {rule.id} held until {rule.until} '
+                f'The waiver of {rule.id} expired after {rule.until} '
                 f'({rule.reason}). What it covers counts again.',
                 **where[rule])
 
