@@ -272,8 +272,8 @@ def render(form: str, reports: Sequence[HostReport],
             'hosts': [r.name for r in reports],
             'differences': [d.as_dict() for d in found]}, indent=2)
     if not found:
-        return (f'{len(reports)} hosts agree: each can finish the flows of '
-                'the others.')
+        return (f'{len(reports)} hosts agree on everything that resumption '
+                'requires.')
     lines = []
     for difference in found:
         lines += [f'{difference.what}: {difference.severity.name.lower()}: '

@@ -318,6 +318,6 @@ def _number(version: str) -> str:
 def _unknown(base, exc):
     return _report(
         base, 'undetermined',
-        f'{base.host} refused to say what {base.user!r} may do (error '
+        f'{base.host} refused to list the privileges of {base.user!r} (error '
         f'{exc.code}).')
 
