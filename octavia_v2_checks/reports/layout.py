@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What all texts for a person share: signs, width, and where a line ends."""
+"""What all texts for people share: signs, width and line breaks."""
 
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ from octavia_v2_checks.findings import Severity
 from octavia_v2_checks.reports import text
 from octavia_v2_checks.upstream import versions
 
-#: Where the page of each finding is.
+#: Where each finding is documented.
 PAGES = ('https://docs.openstack.org/octavia-v2-checks/latest/findings.html'
          '#finding-')
 
@@ -43,7 +43,7 @@ _TYPED = (
      'In the environment of Octavia:'),
 )
 
-#: A sentence that says where the command behind it is typed.
+#: A sentence that tells where the command after it is typed.
 _PLACE = re.compile(r'((?:In|On) [^:;]{3,80}:) (?=\S)')
 
 #: What prose names or separates without asking anybody to type it.
@@ -58,7 +58,7 @@ _SENTENCE = re.compile(r'(?<=[^.][.]) (?=[A-Z"])')
 
 
 class Signs(NamedTuple):
-    """What stands before a line."""
+    """The signs at the beginning of a line."""
 
     good: str
     warning: str
@@ -98,7 +98,7 @@ def fill(said: str, first: str = '') -> list[str]:
 
 
 def header(host: str, facts: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """Yield what ran where, and what was looked at: names and values."""
+    """Yield what ran on which host, and what was checked."""
     version = versions.installed('octavia-v2-checks')
     yield f'octavia-v2-checks {version} on {host}'
     for name, value in facts:
@@ -127,7 +127,7 @@ def place(found: Finding) -> str:
 def remedy(said: str, indent: str) -> Iterator[str]:
     """Yield the lines of a remedy: prose wrapped, what is typed left whole.
 
-    A command that we had broken into lines could not be copied.
+    A command that is broken into lines cannot be copied.
     """
     for pattern, where in _TYPED:
         if pattern.match(said):
@@ -165,16 +165,16 @@ def counted(findings: Iterable[Finding]) -> list[str]:
 
 
 def number(count: int, what: str, more: str = '') -> str:
-    """Return a count and what is counted; nothing of nothing."""
+    """Return a count with its noun; an empty text for 0."""
     return f'{count} {what}{"" if count == 1 else "s"}{more}' if count else ''
 
 
 def read_on(id_: str) -> Iterator[str]:
-    """Yield where more is said about a finding."""
+    """Yield where to read more about a finding."""
     yield f'Read on: octavia-v2-checks explain {id_}'
     yield f'         {page(id_)}'
 
 
 def page(id_: str) -> str:
-    """Return the address of what the documentation says about a finding."""
+    """Return the address of the documentation of a finding."""
     return PAGES + id_.replace('.', '-')

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a person sees: what was looked at, is it safe, what is to be done."""
+"""The report for people: what was checked, is it safe, what to do."""
 
 from collections.abc import Iterable
 from collections.abc import Iterator
