@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The static rules alone, and their findings line by line."""
+"""The static rules, and their findings line by line."""
 
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -37,9 +37,9 @@ def run(settings: settings_.Settings, target_release: str | None
         ) -> list[Finding]:
     """Return all findings of the rules, worst first, free of secrets.
 
-    :param target_release: the Octavia that is to run; the installed one if
-        None
-    :raises settings.UsageError: for a release that is none
+    :param target_release: the Octavia release to check for; the installed one
+        if None
+    :raises settings.UsageError: for an unknown release
     """
     found = judging.judged(
         'config', config.mistakes(settings, target_release),
@@ -128,13 +128,13 @@ def _table(findings, settings):
             finding.message, 78, initial_indent='    ',
             subsequent_indent='    ', break_on_hyphens=False)
         if finding.remedy:
-            # Not wrapped: a command in two lines cannot be copied.
+            # Not wrapped: a command on two lines cannot be copied.
             lines.append(f'    Remedy: {finding.remedy}')
         lines.append('')
     count = {s: sum(f.many for f in findings if f.counts is s)
              for s in Severity}
     if not findings:
-        return f'{len(settings.files)} file(s) read, nothing to say.'
+        return f'{len(settings.files)} file(s) read, nothing found.'
     return text.printable('\n'.join([
         *lines, f'{count[Severity.FAILURE]} failure(s), '
         f'{count[Severity.WARNING]} warning(s)']))
