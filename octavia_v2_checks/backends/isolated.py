@@ -126,7 +126,7 @@ class Child:
             return self._finish()
 
     def pages(self, question: str, *args: Any) -> Iterator[Any]:
-        """Yield the items of a long answer, each with time of its own.
+        """Yield the items of a long answer, each with its own time limit.
 
         :param question: a method of the child that is a generator
         :raises net.Fault: and others, as :meth:`ask`

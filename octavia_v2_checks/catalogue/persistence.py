@@ -96,28 +96,21 @@ ENTRIES = [
           'persistence_connection; connect_timeout=2 in the URL makes the '
           'driver give up sooner.'),
     Entry('persistence.locked', 'FAILURE',
-          'The server answers, and a lock keeps a statement waiting.',
-          'A backup, a change of a table or a forgotten transaction holds '
-          'the lock. Workers wait as long as it is held, and their load '
-          'balancers stay in PENDING. A migration would wait behind it, and '
-          'every worker behind the migration.',
-          'Find out who holds the lock, and let it finish or end it. On '
-          'MySQL and MariaDB: SHOW FULL PROCESSLIST, then KILL with its id; '
-          'on PostgreSQL: SELECT pid, pg_blocking_pids(pid), query FROM '
+          'The server answers, but a lock keeps a query waiting.',
+          'A backup (FLUSH TABLES WITH READ LOCK), a schema change or a '
+          'forgotten session holds the lock. Workers wait as long as it is '
+          'held, and their load balancers stay in PENDING. A migration would '
+          'wait behind it, and every worker behind the migration.',
+          'Find what holds the lock, and wait for it or end it. On MySQL and '
+          'MariaDB: SHOW FULL PROCESSLIST, then KILL with its id; on '
+          'PostgreSQL: SELECT pid, pg_blocking_pids(pid), query FROM '
           'pg_stat_activity, then pg_terminate_backend(). Other accounts are '
-          'shown to an administrator only.'),
+          'shown only to an administrator.'),
     Entry('persistence.not-writable', 'FAILURE',
           'The server answers, but does not accept writes.',
           _STOPS + ' A check that only connects does not notice.',
           'Point persistence_connection to the primary, or make this server '
           'writable again.'),
-    Entry('persistence.locked', 'FAILURE',
-          'The server answers, but a lock keeps a query waiting.',
-          'Workers wait as long as the lock is held: by a backup (FLUSH '
-          'TABLES WITH READ LOCK, LOCK TABLES), a schema change, or a session '
-          'that was forgotten.',
-          'Wait for what holds the lock, or end its session on the database '
-          'server, then run the check again.'),
     Entry('persistence.missing-privileges', 'FAILURE',
           'The account may not read and write the tables of the persistence '
           'database.',

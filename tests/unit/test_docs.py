@@ -14,6 +14,7 @@
 
 import argparse
 import ast
+import importlib
 from importlib import metadata
 import importlib.util
 import pathlib
@@ -110,6 +111,14 @@ def test_the_synopsis_has_every_option():
         for name in taken(parser).keys() - {'-h', '--help', '--version',
                                             '--debug'}:
             assert name in synopsis
+
+
+def test_every_id_has_one_entry():
+    """Of two, the catalogue would silently use the second."""
+    for area in catalogue.AREAS:
+        module = importlib.import_module(f'octavia_v2_checks.catalogue.{area}')
+        ids = [e.id for e in module.ENTRIES]
+        assert len(ids) == len(set(ids))
 
 
 def help_of(command):

@@ -156,7 +156,7 @@ def of_question(login: Login, exc: BaseException, seconds: float
             return net.Fault(
                 'timeout', f'{login.host} answers, and did not finish a query '
                            f'within {seconds:g} s{_number(code)}.',
-                'Find out on the server what keeps it busy: ' + (
+                'Check on the server what keeps it busy: ' + (
                     'SHOW FULL PROCESSLIST;' if login.kind == 'mysql' else
                     'SELECT * FROM pg_stat_activity;')
                 + ' --probe-timeout allows more time.',

@@ -266,7 +266,7 @@ class Watch:
             'tls', f'{fault.text} The Sentinels announce the master as '
                    f'{master.host}.', f'Issue a certificate for the address '
             f'{master.host} too, or have every Sentinel announce the NAME '
-            f'that the certificate has, and set auth-pass there anew. '
+            f'that the certificate has, and set auth-pass there again. '
             f'{announce}', fault.host, fault.option, fault.detail)
 
     def fact(self) -> str:
@@ -306,7 +306,7 @@ class Watch:
                 f'sentinel.conf too.', 'ADDRESS', master), first.peer)
 
     def _monitor(self, what, address, master):
-        return (f'{what} Set auth-pass anew where the master has a password. '
+        return (f'{what} Set auth-pass again where the master has a password. '
                 + statements.in_redis_cli(
                     f'SENTINEL REMOVE {self._shown}',
                     f'SENTINEL MONITOR {self._shown} {address} {master.port} '
