@@ -230,7 +230,7 @@ def clean(result):
     left, = [f for f in result.findings if f.id == 'drill.leftovers']
     done = commands.run(*drills.remedy_command(left.remedy).split())
     assert done.returncode == 0
-    assert f'Removed what was left of {result.id}' in done.stdout
+    assert f'Removed the remains of {result.id}' in done.stdout
 
 
 @pytest.mark.workers

@@ -45,7 +45,7 @@ def forking():
 def write(forking, tmp_path):
     """A function that runs one of the writers.
 
-    Where stdout is given, in a process of its own.
+    Where stdout is given, in a separate process.
     """
     config = tmp_path / 'octavia.conf'
 

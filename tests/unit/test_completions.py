@@ -42,7 +42,7 @@ COMPLETIONS = tool()
 
 @pytest.mark.parametrize('shell', COMPLETIONS.FILES)
 def test_they_are_up_to_date(shell):
-    """tools/completions writes them anew."""
+    """tools/completions writes them."""
     file = ROOT / 'completions' / COMPLETIONS.FILES[shell]
     assert file.read_text() == COMPLETIONS.text(shell)
 

@@ -122,7 +122,7 @@ def test_what_is_no_release_is_a_usage_error(tmp_path, release):
     path = tmp_path / 'octavia.conf'
     path.write_text('')
     loaded = settings.load([('file', str(path))])
-    with pytest.raises(settings.UsageError, match='no release'):
+    with pytest.raises(settings.UsageError, match='not a release'):
         list(config.mistakes(loaded, target_release=release))
 
 

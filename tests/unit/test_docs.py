@@ -156,7 +156,7 @@ def test_help_lists_checks_and_formats():
     assert f'only these checks: {", ".join(catalogue.CHECKS)}, or' in text
     ours = [e.name for e in metadata.distribution(
         'octavia-v2-checks').entry_points if e.group == output.ENTRY_POINTS]
-    assert set(re.search('--format FORMAT (.+), or one that', text)[1].split(
+    assert set(re.search('--format FORMAT (.+?), or one that', text)[1].split(
         ', ')) == set(ours)
     assert f'one of: {", ".join(catalogue.AREAS)};' in help_of('explain')
 
