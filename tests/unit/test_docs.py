@@ -17,6 +17,7 @@ import ast
 import importlib
 from importlib import metadata
 import importlib.util
+import json
 import pathlib
 import re
 
@@ -161,18 +162,68 @@ def test_help_lists_checks_and_formats():
     assert f'one of: {", ".join(catalogue.AREAS)};' in help_of('explain')
 
 
-def test_every_finding_has_its_entry():
+@pytest.fixture(scope='module')
+def finding_list():
+    """The extension that makes the page on findings."""
     path = SOURCE / '_ext' / 'finding_list.py'
     spec = importlib.util.spec_from_file_location('finding_list', path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    lines = module._lines()
+    return module
+
+
+def test_every_finding_has_its_entry(finding_list):
+    lines = finding_list._lines()
     for entry in catalogue.entries():
         at = lines.index(f'.. _finding-{entry.id}:')
         assert lines[at + 2] == f'``{entry.id}``'
-        assert lines[at + 5] == f'*{entry.severity.capitalize()}.*'
+        assert lines[at + 7] == f':Severity: {entry.severity.capitalize()}'
+        assert lines[at + 8].startswith(':Why it matters: ')
+        # And its line in the table.
+        at = lines.index(f'   * - :ref:`finding-{entry.id}`')
+        assert lines[at + 1] == f'     - {entry.severity.capitalize()}'
     assert sum(line.startswith('.. _finding-') for line in lines) == len(
         catalogue.entries())
+
+
+def templates():
+    """Yield what every text of the package that is put together looks like.
+
+    As a regular expression: what is filled in may be anything.
+    """
+    for path in (ROOT / 'octavia_v2_checks').rglob('*.py'):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.JoinedStr | ast.Constant | ast.BinOp):
+                pattern = template(node)
+                if len(pattern.replace('.*', '')) >= 12:
+                    yield pattern
+
+
+def template(node):
+    """Return a regular expression for the value of an expression."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return re.escape(node.value)
+    if isinstance(node, ast.JoinedStr):
+        return ''.join(map(template, node.values))
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return template(node.left) + template(node.right)
+    return '.*'
+
+
+def test_examples_are_messages_of_today(finding_list):
+    """tools/finding-examples records them."""
+    examples = json.loads(finding_list.EXAMPLES.read_text('utf-8'))
+    patterns = [re.compile(p, re.S) for p in set(templates())]
+    # What a table has, such as the reason in a sentence, is filled in.
+    for id_, example in examples.items():
+        assert any(p.fullmatch(example) for p in patterns), id_
+
+
+def test_nearly_every_finding_has_an_example(finding_list):
+    examples = json.loads(finding_list.EXAMPLES.read_text('utf-8'))
+    known = [e.id for e in catalogue.entries()]
+    assert set(examples) <= set(known)
+    assert len(examples) >= 0.9 * len(known)
 
 
 def test_findings_that_are_named_exist(page):
@@ -200,9 +251,13 @@ def test_tests_that_are_named_exist(page):
 
 def test_the_tests_of_every_promise_are_named():
     """So that the tests above have something to look at."""
-    text = (SOURCE / 'user' / 'security.rst').read_text()
+    text = (SOURCE / 'contributor' / 'promises.rst').read_text()
     promises = re.split(r'^(.+)\n=+$', text, flags=re.M)[3:]
     titles = promises[::2]
+    # The page for operators promises the same, without the tests.
+    told = (SOURCE / 'user' / 'security.rst').read_text()
+    assert titles == re.split(r'^(.+)\n=+$', told, flags=re.M)[3::2]
+    assert 'tests/' not in told
     assert titles == ['Bounded', 'Read-only', 'Least privilege',
                       'Secret-free', 'Fail-closed']
     for part in promises[1::2]:
