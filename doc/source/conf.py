@@ -17,7 +17,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent / '_ext'))
 
 project = 'octavia-v2-checks'
 copyright = 'The octavia-v2-checks authors'
-extensions = ['openstackdocstheme', 'oslo_config.sphinxext', 'finding_list']
+extensions = ['openstackdocstheme', 'oslo_config.sphinxext', 'reno.sphinxext',
+              'finding_list']
 html_theme = 'openstackdocs'
 openstackdocs_auto_name = False
 openstackdocs_auto_version = False

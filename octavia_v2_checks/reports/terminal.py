@@ -29,10 +29,9 @@ def render(report: engine.Report) -> str:
     lines = [*_header(report), '']
     for row in report.rows:
         lines += [layout.one_line(row.title), *_row(row), '']
-    for id_ in report.skipped:
-        lines.append(f'{signs.none} {layout.one_line(id_)}: skipped')
     if report.skipped:
-        lines.append('')
+        skipped = ', '.join(map(layout.one_line, report.skipped))
+        lines += [*layout.fill(f'Skipped: {skipped}', f'{signs.none} '), '']
     for title, severity in (('Failures', Severity.FAILURE),
                             ('Warnings', Severity.WARNING)):
         wrong = [f for f in report.to_do if f.counts is severity]
