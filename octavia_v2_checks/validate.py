@@ -93,9 +93,7 @@ def _text(findings: Sequence[Finding], settings: settings_.Settings
               'The servers were not asked: octavia-v2-checks upgrade check '
               'does.')
     yield from layout.fill(f'{counts}. {advice}')
-    counting = [f for f in findings if f.counts]
-    if counting:
-        yield from layout.read_on(counting[0].id)
+    yield from layout.read_on(f for f in findings if f.counts)
 
 
 def _said(finding: Finding, settings: settings_.Settings) -> Iterator[str]:

@@ -21,6 +21,7 @@ import sys
 import textwrap
 from typing import NamedTuple
 
+from octavia_v2_checks import catalogue
 from octavia_v2_checks.findings import Finding
 from octavia_v2_checks.findings import Severity
 from octavia_v2_checks.reports import text
@@ -44,7 +45,7 @@ _TYPED = (
 )
 
 #: A sentence that tells where the command after it is typed.
-_PLACE = re.compile(r'((?:In|On) [^:;]{3,80}:) (?=\S)')
+_PLACE = re.compile(r'(\b(?:In|On|run in|run on) [^:;]{3,80}:) (?=\S)')
 
 #: What prose names or separates without asking anybody to type it.
 _PROSE = re.compile(
@@ -138,7 +139,7 @@ def remedy(said: str, indent: str) -> Iterator[str]:
     if len(parts) == 3:
         before, where, command = parts
         yield from fill(before + where, indent)
-        yield f'{indent}  {command}'
+        yield from _typed(command, indent)
         return
     for typed, sentences in itertools.groupby(
             _SENTENCE.split(said), lambda s: bool(
@@ -150,6 +151,18 @@ def remedy(said: str, indent: str) -> Iterator[str]:
             glued = ' '.join(sentences).replace(' = ', '\0=\0')
             yield from (line.replace('\0', ' ')
                         for line in fill(glued, indent))
+
+
+def _typed(said: str, indent: str) -> Iterator[str]:
+    """Yield statements as they are, and what follows them."""
+    for part in re.split(r'(?<=;) (?=The |Then: )', said):
+        if part.startswith('Then: '):
+            yield f'{indent}Then:'
+            yield f'{indent}  {part.removeprefix("Then: ")}'
+        elif part.startswith('The '):
+            yield from fill(part, indent)
+        else:
+            yield f'{indent}  {part}'
 
 
 def counted(findings: Iterable[Finding]) -> list[str]:
@@ -169,10 +182,17 @@ def number(count: int, what: str, more: str = '') -> str:
     return f'{count} {what}{"" if count == 1 else "s"}{more}' if count else ''
 
 
-def read_on(id_: str) -> Iterator[str]:
-    """Yield where to read more about a finding."""
-    yield f'Read on: octavia-v2-checks explain {id_}'
-    yield f'         {page(id_)}'
+def read_on(findings: Iterable[Finding]) -> Iterator[str]:
+    """Yield where to read more about the first finding that is documented.
+
+    Those of third-party checks are not.
+    """
+    known = {entry.id for entry in catalogue.entries()}
+    for found in findings:
+        if found.id in known:
+            yield f'Read on: octavia-v2-checks explain {found.id}'
+            yield f'         {page(found.id)}'
+            return
 
 
 def page(id_: str) -> str:

@@ -86,8 +86,7 @@ def _remedies(wrong: Iterable[Finding]) -> Iterator[str]:
 
 def _closing(report: engine.Report) -> Iterator[str]:
     yield from layout.fill(sentence(report))
-    if report.to_do:
-        yield from layout.read_on(report.to_do[0].id)
+    yield from layout.read_on(report.to_do)
 
 
 def sentence(report: engine.Report) -> str:

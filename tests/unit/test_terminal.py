@@ -144,6 +144,20 @@ def test_no_command_is_broken(said):
     assert any(line.strip() == said for line in layout.remedy(said, '  '))
 
 
+def test_statements_and_what_follows_them():
+    sql = "UPDATE load_balancer SET provisioning_status = 'ERROR' WHERE 1;"
+    assert list(layout.remedy(
+        f"If nothing waits, run in Octavia's own database: {sql} {sql} Then: "
+        f'openstack loadbalancer failover X', '  ')) == [
+            "  If nothing waits, run in Octavia's own database:",
+            f'    {sql} {sql}', '  Then:',
+            '    openstack loadbalancer failover X']
+    assert list(layout.remedy(
+        f'In the persistence database: {sql} The check names the rest.',
+        '')) == ['In the persistence database:', f'  {sql}',
+                 'The check names the rest.']
+
+
 @pytest.mark.parametrize('before', range(30, 70))
 def test_an_option_and_its_value_stay_on_one_line(before):
     lines = list(layout.remedy(
@@ -184,6 +198,11 @@ def test_where_to_read_on():
     assert before.endswith('octavia-v2-checks explain persistence.refused')
     assert last.endswith('/findings.html#finding-persistence-refused')
     assert 'explain' not in terminal.render(report(row()))
+    # A check of a third party has no page here.
+    other = dataclasses.replace(FAILURE, id='acme.host')
+    assert 'explain' not in terminal.render(report(row(other)))
+    assert 'explain persistence.refused' in terminal.render(
+        report(row(other, FAILURE)))
 
 
 def test_short():
@@ -210,7 +229,8 @@ def test_a_remedy_is_broken_only_where_nothing_is_typed():
     long = [line for line in said if len(line) > 80]
     assert len(said) > 100 and 0 < len(long) < 10
     for line in long:
-        assert re.search(r'-f latin1|ALTER USER|pip install|as \$\$', line)
+        assert re.search(
+            r'-f latin1|ALTER USER|SHOW FULL|pip install|as \$\$', line)
 
 
 class Terminal(io.StringIO):
