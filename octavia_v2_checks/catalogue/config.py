@@ -55,10 +55,10 @@ ENTRIES = [
         'Delete the line that is not intended.'),
     Entry(
         'config.half-quoted', 'FAILURE',
-        'A value has a quote at one end only.',
-        'oslo.config removes a matching pair of quotes. A single one becomes '
-        'part of the value.',
-        'Delete the quote, or write one at both ends.'),
+        'A value has a quotation mark at one end only.',
+        'oslo.config removes a matching pair of quotation marks. A single one '
+        'becomes part of the value.',
+        'Delete the quotation mark, or write one at both ends.'),
     Entry(
         'config.inline-comment', 'FAILURE',
         'A value is followed by a comment on the same line.',

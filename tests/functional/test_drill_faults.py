@@ -137,7 +137,7 @@ def test_claim_that_lasts_long(site):
     assert (found.id, found.severity.name) == ('drill.resumed-late',
                                                'WARNING')
     assert result.exit_code == 1
-    assert 'claims are to end after 1 s' in found.message
+    assert 'claims should end after 1 s' in found.message
     assert result.resumed_after > 3
 
 

@@ -115,7 +115,7 @@ def too_many(place, jobs, crowd=inflight._CROWD):
     unknown = found.pop('inflight.undetermined')
     assert f'has {jobs} jobs' in unknown
     assert f'{jobs} unfinished flows' in unknown
-    read = int(re.search(r'(\d+) jobs and 2000 flows were looked at',
+    read = int(re.search(r'(\d+) jobs and 2000 flows were compared',
                          unknown)[1])
     assert 2000 <= read < jobs
     assert set(found) <= {'inflight.jobs-waiting', 'inflight.jobs-claimed',

@@ -194,7 +194,7 @@ def test_the_fingerprint_is_that_of_the_values(report):
     ('{"schema_version": 1, "host": "h", "resumption": {"persistence": {}}}',
      '"persistence" is not a text'),
     ('{"schema_version": 1, "host": "h", "resumption": {"jobboard": [[]]}}',
-     '"jobboard" is no text')])
+     '"jobboard" is not a text')])
 def test_what_is_no_report(report, tmp_path, capsys, text, said):
     path = tmp_path / 'other.json'
     if text is not None:
