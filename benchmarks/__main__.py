@@ -50,7 +50,7 @@ def main() -> None:
                         help=', '.join(PARTS))
     parser.add_argument('--write', type=pathlib.Path, metavar='FOLDER')
     args = parser.parse_args()
-    # Compiling each module anew would be timed with the rest.
+    # Compiling each module again would be timed with the rest.
     os.environ.pop('PYTHONDONTWRITEBYTECODE', None)
     found: list[timing.Figure] = []
     print(f'{"":52} {"median s":>9} {"±":>7} {"MiB":>5} {"runs":>4}  ratio')

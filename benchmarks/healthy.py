@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Whole commands on healthy servers, beside the stock ones and the floor."""
+"""Whole commands on healthy servers, compared with the stock ones."""
 
 from collections.abc import Iterator
 import pathlib

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Whole commands, timed by pyperf, each in processes of its own."""
+"""Whole commands, timed by pyperf, each in separate processes."""
 
 from collections.abc import Mapping
 from collections.abc import Sequence

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Runs the real command beside servers that fail, and watches how it ends."""
+"""Runs the real command with failing servers, and observes how it ends."""
 
 import dataclasses
 import itertools

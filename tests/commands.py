@@ -21,7 +21,7 @@ TIMEOUT = 600
 
 
 def script(name: str) -> str:
-    """The path of a console script beside the Python of the tests."""
+    """The path of a console script next to the Python of the tests."""
     path = pathlib.Path(sys.executable).with_name(name)
     assert path.exists(), f'{name} is not installed: run tools/test'
     return str(path)

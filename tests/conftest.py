@@ -35,21 +35,21 @@ from tests.servers import zookeeper as zookeeper_server
 
 @pytest.fixture(scope='session')
 def mariadb():
-    """A MariaDB; make your own database and users in it."""
+    """A MariaDB; create a separate database and users in it."""
     with mariadb_server.MariaDB() as server:
         yield server
 
 
 @pytest.fixture(scope='session')
 def postgres():
-    """A PostgreSQL; make your own database and users in it."""
+    """A PostgreSQL; create a separate database and users in it."""
     with postgres_server.PostgreSQL() as server:
         yield server
 
 
 @pytest.fixture(scope='session')
 def redis():
-    """A Redis without a password; use a namespace of your own."""
+    """A Redis without a password; use a separate namespace."""
     with redis_server.Redis() as server:
         yield server
 

@@ -60,7 +60,7 @@ class Prober:
         return found
 
     def backend(self, kind, hosts, port: int, **options):
-        """A separate backend, for what it can beside ``probe``."""
+        """A separate backend, for its methods in addition to ``probe``."""
         loaded = settings.load(
             [('file', str(self.config(hosts, port, **options)))])
         return kind(loaded, clock.Deadline(20, 5))

@@ -102,7 +102,7 @@ CASES = {
         'jobboard', note='jobboard_enabled is false.', applies=False)),
         'not-applicable', 0),
     'waived': (report(row('jobboard', WAIVED)), 'success', 0),
-    'waived beside a warning': (report(row('jobboard', NOT_DURABLE, WAIVED)),
+    'waived and a warning': (report(row('jobboard', NOT_DURABLE, WAIVED)),
                                 'warning', 1),
     'waived undetermined': (report(row('jobboard', BLIND)), 'success', 0),
     'third party': (report(row('jobboard'), row('site rules', FOREIGN)),

@@ -80,7 +80,7 @@ def as_root() -> list[str]:
 def apt_install(packages: list[str]) -> None:
     """Install Debian packages.
 
-    Their services stay stopped: the tests start servers of their own, and
+    Their services stay stopped: the tests start separate servers, and
     never talk to the machine's.
 
     :raises Failed: with the command to run as root.

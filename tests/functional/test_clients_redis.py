@@ -243,7 +243,7 @@ def test_sentinel(release, write_config):
 
 
 def test_second_sentinel_with_a_port_of_its_own(release, write_config):
-    """TaskFlow before 6.0 takes it for a name, which does not resolve."""
+    """TaskFlow before 6.0 treats it as a name, which does not resolve."""
     with redis_server.Redis() as master, sentinel(master) as server:
         path = config(
             write_config, server, jobboard_redis_sentinel=NAME,

@@ -42,7 +42,7 @@ print(json.dumps([code, sorted(found - set(sys.stdlib_module_names)),
 
 
 def python(program, *args):
-    """The exit code, the packages beside Python's own, and all modules."""
+    """The exit code, the packages in addition to those of Python, and all modules."""
     done = subprocess.run(
         [sys.executable, '-c', program + TELL, *args], cwd='/',
         env=commands.environment(), capture_output=True, text=True,

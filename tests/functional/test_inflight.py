@@ -412,7 +412,7 @@ def test_account_that_may_not_scan(redis, mariadb, write_config):
 
 
 def test_out_of_time(place, monkeypatch):
-    """Then the count is the server's, and nobody takes it for a pass."""
+    """Then the count is that of the server, and not a pass."""
     monkeypatch.setattr(inflight, '_RESERVE', 2)
     with place.board() as board:
         for _ in range(210):

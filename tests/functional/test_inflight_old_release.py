@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A board that an older Octavia wrote, read beside the Octavia of today.
+"""A board that an older Octavia wrote, read next to the current Octavia.
 
 The older release goes into a separate virtual environment, which takes
 minutes: that is why these tests are among the workers'.

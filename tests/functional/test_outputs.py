@@ -112,7 +112,7 @@ def test_a_link_is_followed(write, tmp_path, writer, there):
 
 
 def null_device(tmp_path):
-    """A null device; as root one of our own, which is ours to lose."""
+    """A null device; as root a separate one, which may be lost."""
     if os.geteuid():
         return pathlib.Path(os.devnull)
     path = tmp_path / 'null'

@@ -48,7 +48,7 @@ def blocks(text):
 
 
 class Site:
-    """A sample in ~/.octavia/octavia.conf of its own, as printed."""
+    """A sample in a separate ~/.octavia/octavia.conf, as printed."""
 
     def __init__(self, home, backend, *assignments):
         self.home = home

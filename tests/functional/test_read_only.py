@@ -103,7 +103,7 @@ class PostgreSQL:
 
 
 class SQLite:
-    """Watches a file, and what is beside it."""
+    """Watches a file, and its directory."""
 
     def __init__(self, folder):
         self.folder = folder

@@ -100,7 +100,7 @@ def test_unknown_master(trio, probe):
 
 
 def test_empty_name(trio, probe):
-    """Octavia takes it for a name; the configuration check says so."""
+    """Octavia treats it as a name; the configuration check says so."""
     with pytest.raises(probing.Blocked) as caught:
         probe(trio, '')
     assert caught.value.option == 'task_flow.jobboard_redis_sentinel'

@@ -176,7 +176,7 @@ class Server:
         raise NotImplementedError
 
     def environment(self) -> dict[str, str]:
-        """What the server finds in its environment beside our own."""
+        """What is added to the environment of the server."""
         return {}
 
     def answers(self) -> bool:

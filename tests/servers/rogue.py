@@ -23,7 +23,7 @@ from tests.servers import scripts
 
 OK = b'\0\0\0\2\0\0\0'
 
-#: What a server of today can do, TLS left out.
+#: What a current server supports, except TLS.
 _CAPABILITIES = 0x00aff7df & ~0x800 & ~0x20
 
 CLIENT_DEPRECATE_EOF = 1 << 24

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a worker hands to kazoo, beside TaskFlow and kazoo themselves."""
+"""What a worker passes to kazoo, compared with TaskFlow and kazoo."""
 
 from hypothesis import given
 from hypothesis import strategies as st

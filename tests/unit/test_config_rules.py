@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Every finding of the configuration, brought about and left out."""
+"""Every finding of the configuration, present and absent."""
 
 import re
 import subprocess

@@ -531,7 +531,7 @@ def test_a_finding_has_all_it_knows():
 @pytest.mark.parametrize('case, headline', [
     ('success', 'Success: nothing wrong was found'),
     ('waived', 'Success: what was found is waived'),
-    ('waived beside a warning', 'Warning: it works, but needs attention'),
+    ('waived and a warning', 'Warning: it works, but needs attention'),
     ('failure', 'Failure: fix this before you upgrade')])
 def test_the_headline(case, headline):
     assert ('h1', headline) in Page(html.render(reports.CASES[case][0])).texts

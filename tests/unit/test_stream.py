@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What connecting tells of a server that hangs up at once.
+"""What connecting tells about a server that closes at once.
 
 Whether the kernel says so in ``connect`` or later is a matter of a few
 microseconds, so that ``connect`` is made to say it here.
@@ -35,7 +35,7 @@ def hung_up(request, monkeypatch):
         def connect(sock, address):
             plain(sock, address)
             server.accept()[0].close()
-            raise OSError(request.param, 'hung up')
+            raise OSError(request.param, 'closed')
 
         monkeypatch.setattr(socket.socket, 'connect', connect)
         yield server.getsockname()[1]
@@ -53,7 +53,7 @@ def test_witness_says_that_the_server_closed_it(hung_up, monkeypatch):
     monkeypatch.setattr(socket, 'getaddrinfo', socket.getaddrinfo)
     monkeypatch.setattr('ssl.SSLSocket.do_handshake', None)
     seen = witness.Witness()
-    with socket.socket() as sock, pytest.raises(OSError, match='hung up'):
+    with socket.socket() as sock, pytest.raises(OSError, match='closed'):
         sock.connect(('127.0.0.1', hung_up))
     fault = seen.fault
     assert fault is not None

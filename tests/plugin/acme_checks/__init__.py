@@ -79,7 +79,7 @@ nothing = None
 
 
 def render(report):
-    """Return the report in a format of our own."""
+    """Return the report in our format."""
     return f'acme: {report.severity.name}'
 
 
@@ -102,7 +102,7 @@ class Checks:
                                    f'The licence ends in {days} days.')
 
     def accounts(self, checker):
-        """Fail to find out."""
+        """Fail to determine anything."""
         raise KeyError('accounts')
 
 
