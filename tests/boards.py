@@ -85,19 +85,19 @@ class Place:
 
     @contextlib.contextmanager
     def board(self):
-        """TaskFlow's own jobboard."""
+        """The jobboard of TaskFlow."""
         from taskflow.jobs import backends
         with backends.backend(self.namespace, self.options(),
                               persistence=self.backend) as board:
             yield board
 
     def options(self):
-        """The board as TaskFlow is told of it."""
+        """The board as it is configured for TaskFlow."""
         raise NotImplementedError
 
     def save(self, factory=LISTENER, args=(), kwargs=None, state=None,
              meta=True):
-        """Save a flow as Octavia's poster does; its logbook."""
+        """Save a flow as the poster of Octavia does; return its logbook."""
         from taskflow.persistence import models
         id_ = str(uuid.uuid4())
         name = f'{factory.rpartition(".")[2]}-{id_}'
@@ -134,7 +134,7 @@ class Place:
         raise NotImplementedError
 
     def spoil(self):
-        """Put an entry on the board that nobody can decode; its key."""
+        """Put an entry on the board that cannot be decoded; return its key."""
         raise NotImplementedError
 
 
@@ -198,7 +198,7 @@ class ZooKeeperPlace(Place):
                 try:
                     data, stat = client.get(path)
                 except exceptions.NoAuthError:
-                    # Another test's: it keeps others out.
+                    # It belongs to another test: it denies access to others.
                     return {path: client.exists(path).version}
                 found = {path: (data, stat.version, stat.cversion)}
                 for name in client.get_children(path):

@@ -29,7 +29,7 @@ from tests import probing
 from tests.servers import mariadb
 from tests.servers import redis as redis_server
 
-#: Seconds to begin, on a machine that has other things to do.
+#: Seconds to begin, on a busy machine.
 START_UP = 15.0
 
 #: Seconds after which a run is ended by force; no test gets as far.
@@ -52,7 +52,7 @@ QUOTED = parse.quote(PASSWORD, safe='')
 
 
 def leaks(text: str) -> list[str]:
-    """The pieces of the password that a text shows."""
+    """The pieces of the password that a text contains."""
     return [piece for piece in _PIECES if piece in text]
 
 
@@ -61,7 +61,7 @@ class Outcome:
     """How a run ended.
 
     :ivar seconds: from the start to the end of the process
-    :ivar lingered: seconds between its last word and its end
+    :ivar lingered: seconds between its last output and its end
     """
 
     code: int
@@ -72,7 +72,7 @@ class Outcome:
 
     @property
     def text(self) -> str:
-        """All that it said."""
+        """All its output."""
         return self.stdout + self.stderr
 
     @property
@@ -134,7 +134,7 @@ def check(config: str | os.PathLike, *args: str, timeout: float = 2.0,
 
 
 class System:
-    """A healthy system, and configurations that have one thing otherwise.
+    """A healthy system, and configurations with one difference.
 
     :param directory: for the configurations
     :param database: a running MariaDB, on which it makes its own database
@@ -164,7 +164,7 @@ class System:
 
     def config(self, sections: dict[str, dict[str, object]] | None = None,
                **task_flow: object) -> pathlib.Path:
-        """The path of a new octavia.conf; None takes an option out."""
+        """The path of a new octavia.conf; None removes an option."""
         path = self._directory / f'octavia-{next(self._numbers)}.conf'
         path.write_text(commands.config_text({
             'api_settings': {'enabled_provider_drivers':
@@ -175,5 +175,5 @@ class System:
 
 
 def written(text: str) -> str:
-    """How a value stands in a configuration file."""
+    """How a value is written in a configuration file."""
     return text.replace('$', '$$')

@@ -26,7 +26,7 @@ from octavia_v2_checks.backends import served
 
 
 class Server:
-    """Does what a client can do to the process that it runs in."""
+    """Does what a client can do to its process."""
 
     def __init__(self, name='nobody'):
         self.name = name

@@ -83,7 +83,7 @@ class Release:
         return [types.SimpleNamespace(**f) for f in row['findings']]
 
     def work(self, config, timeout: float = 60) -> dict:
-        """Do a worker's work; see :mod:`tests.worker_board`."""
+        """Do the work of a worker; see :mod:`tests.worker_board`."""
         return work(config, timeout, self.python)
 
 
@@ -132,7 +132,7 @@ REDIS_OPTIONS = {
 
 
 def made(path, python: str = sys.executable) -> list:
-    """What TaskFlow makes of a configuration, and what we say that it does.
+    """What TaskFlow derives from a configuration, and what we expect.
 
     See :mod:`tests.made_clients`.
     """
@@ -146,7 +146,7 @@ def made(path, python: str = sys.executable) -> list:
 
 @contextlib.contextmanager
 def _lock(place: pathlib.Path):
-    """One process at a time makes an environment."""
+    """One process at a time creates an environment."""
     place.parent.mkdir(parents=True, exist_ok=True)
     with open(f'{place}.lock', 'w') as file:
         fcntl.flock(file, fcntl.LOCK_EX)

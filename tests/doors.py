@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Both front doors, as a pipeline sees them: an exit code and JSON."""
+"""Both commands, as a pipeline sees them: an exit code and JSON."""
 
 import json
 import re
@@ -24,7 +24,7 @@ TITLES = {title: id_ for id_, title in catalogue.CHECKS.items()}
 
 
 class Verdict:
-    """What one run said.
+    """The output of one run.
 
     :ivar code: exit code
     :ivar rows: check id -> result, 0 to 2
@@ -65,7 +65,7 @@ def own(config, *args, **extra) -> Verdict:
 
 
 def stock(config, *args, **extra) -> Verdict:
-    """Run ``octavia-status upgrade check --json`` with our rows in it."""
+    """Run ``octavia-status upgrade check --json`` with our rows."""
     return Verdict(commands.status(config, 'upgrade', 'check', '--json',
                                    *args, hook=True, **extra))
 

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Drills on the boards of the tests, and what they leave: nothing."""
+"""Drills on the boards of the tests, which must leave nothing behind."""
 
 import contextlib
 import json
@@ -49,7 +49,7 @@ class Site:
         self.config = self.place.config(**self.options)
 
     def state(self):
-        """Everything that is on both servers, but for their counters."""
+        """Everything on both servers, except their counters."""
         found = self.place.state()
         if isinstance(self.place, boards.ZooKeeperPlace):
             # Nodes that were there before count their children.
@@ -62,7 +62,7 @@ class Site:
 
     @contextlib.contextmanager
     def untouched(self):
-        """See that everything is afterwards as it was before."""
+        """Assert that everything is afterwards as it was before."""
         before = self.state()
         yield
         after = self.state()
@@ -77,7 +77,7 @@ class Site:
     def run(self, flows=1, at=None, timeout=PATIENCE, **options):
         """A drill from this process.
 
-        :param at: what is waited for -> a function to call then
+        :param at: what the drill waits for -> a function to call then
         """
         waiting = dict(at or {})
 
@@ -132,7 +132,7 @@ def steps(result):
 
 
 def succeeded(result):
-    """See that a drill went as it should."""
+    """Assert that a drill went as expected."""
     assert ids(result) == [], result
     assert steps(result) == WHOLE
     assert 0 < result.resumed_after <= 2 * result.claim

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Boards with more jobs than anybody wants to post one by one."""
+"""Boards with more jobs than can be posted one by one."""
 
 import base64
 import json

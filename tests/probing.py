@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Runs one check in this process and looks at what it says."""
+"""Runs one check in this process and returns its findings."""
 
 import importlib
 import itertools

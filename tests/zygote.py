@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Both doors, hundreds of times, in processes that need no time to start.
+"""Both commands, hundreds of times, in processes that start quickly.
 
 ``python -m tests.zygote`` imports all that the commands use, and then forks
 for each line on its stdin. What is forked has its own environment, streams,

@@ -222,7 +222,7 @@ def test_offline(write_config):
 
 def test_configuration_arguments_on_both_sides_of_the_command(
         config, tmp_path):
-    """Later ones win, wherever they stand."""
+    """Later ones win, wherever they are."""
     second = tmp_path / 'second.conf'
     second.write_text('[octavia_v2_checks]\nskip = jobboard\n')
     done = commands.checks('--config-file', config, 'upgrade', 'check',
@@ -293,7 +293,7 @@ HEAVY = ('sqlalchemy', 'redis', 'kazoo', 'requests', 'alembic', 'octavia',
     ['--help'], ['list'], ['explain', 'migration.behind'], ['--version'],
     ['CONFIG', 'upgrade', 'check'], ['CONFIG', 'upgrade', 'check', '--json']])
 def test_imports(config, args):
-    """What is not needed is not imported."""
+    """Modules that are not needed are not imported."""
     if args[0] == 'CONFIG':
         args = ['--config-file', config, *args[1:]]
     code = (

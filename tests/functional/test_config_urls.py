@@ -1,5 +1,5 @@
-"""Broken database URLs: TaskFlow fails with them, and not with what the
-remedy says instead.
+"""Broken database URLs: TaskFlow fails with them, but not with the URL of the
+remedy.
 """
 
 import contextlib
@@ -60,7 +60,7 @@ def secure(authority):
                                        'ssl_verify_identity'])
 def test_parameters_that_drop_the_authority(secure, authority, write_config,
                                             parameter):
-    """PyMySQL then looks for it in the trust store of the system."""
+    """PyMySQL then uses the trust store of the system."""
     place = Place(secure, write_config)
     url = secure.url(place.user, PASSWORD, place.database,
                      ssl_ca=authority.cert)

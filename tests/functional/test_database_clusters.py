@@ -94,7 +94,7 @@ def test_one_of_two_hosts_is_down(spot, form, first):
 @pytest.mark.parametrize('script', [
     scripts.Blackhole, scripts.Silent, scripts.Reset, scripts.Close])
 def test_one_of_three_hosts_fails(spot, script):
-    """One that is slow to fail takes no time from the others."""
+    """A host that is slow to fail does not use the time of the others."""
     with script() as bad:
         found = probing.only(probe(spot, spot.server, bad, spot.server), DOWN)
         assert found.host == peer(bad)
@@ -128,14 +128,14 @@ def test_all_hosts_are_down(spot):
 
 
 def test_another_server_among_the_hosts(spot, mariadb):
-    """The driver gives up there, and does not try the next."""
+    """The driver gives up there, without trying the next."""
     found = probing.only(probe(spot, mariadb, spot.server),
                          'persistence.wrong-protocol')
     assert f'{peer(mariadb)} is MySQL' in found.message
 
 
 def test_hosts_that_no_driver_takes(spot):
-    """SQLAlchemy does not take two ways of naming them at once."""
+    """SQLAlchemy does not accept two ways of naming them at once."""
     with pytest.raises(probing.Blocked) as caught:
         probe(spot, spot.server, spot.server, port='5432')
     assert caught.value.option == 'task_flow.persistence_connection'
@@ -272,7 +272,7 @@ def test_proxy_without_a_server(write_config, dialect, script):
 
 
 def killed_while_we_look(server, spot):
-    """The findings where the server ends after it let us in."""
+    """The findings if the server ends after the login."""
     os.kill(server.pid, signal.SIGSTOP)
     timer = threading.Timer(0.7, server.kill)
     timer.start()

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What servers and proxies say when they refuse, wherever they say it.
+"""What servers and proxies answer when they refuse, at every step.
 
 The numbers that no server here gives come from a script that speaks MySQL.
 """
@@ -81,7 +81,7 @@ NUMBERS = {
 @pytest.mark.parametrize('number', NUMBERS)
 @pytest.mark.parametrize('when', ['login', 'question'])
 def test_number(write_config, driver, number, when):
-    """The same wherever it is said, with every driver."""
+    """The same at every step, with every driver."""
     packet = rogue.error(number, f"for user 'octavia'@'{SECRET}'")
     said = ({'login': (packet,)} if when == 'login' else {'select': packet})
     with rogue.MySQL(**said) as server:
@@ -110,7 +110,7 @@ def expired(server, spot):
 
 @pytest.mark.parametrize('disconnects', ['OFF', 'ON'])
 def test_expired_password(write_config, disconnects):
-    """It can log in, and ask nothing; or it cannot log in any more."""
+    """It can log in but run nothing; or it cannot log in any more."""
     with mariadb_server.MariaDB(
             disconnect_on_expired_password=disconnects) as server:
         spot = mysql.Place(server, write_config)
@@ -231,7 +231,7 @@ def missing(outcome, module):
 
 
 def test_without_cryptography(write_config, tmp_path):
-    """The usual way to log in to MySQL 8, without TLS."""
+    """The default authentication of MySQL 8, without TLS."""
     key = b'\1-----BEGIN PUBLIC KEY-----\n'
     with rogue.MySQL(login=(b'\1\4', key),
                      plugin='caching_sha2_password') as server:
@@ -343,7 +343,7 @@ def test_the_script_would_get_a_file(secret, name):
 @pytest.mark.parametrize('plugin', ['mysql_clear_password', 'dialog'])
 def test_password_in_clear_only_where_a_worker_sends_it(
         write_config, driver, plugin):
-    """What the driver does for Octavia, it does here, and no more."""
+    """The driver does the same here as for Octavia, and no more."""
     import sqlalchemy
     data = b'\5Password: ' if plugin == 'dialog' else b''
 

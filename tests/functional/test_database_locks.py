@@ -59,7 +59,7 @@ def holding(server, database, *statements):
 
 
 def waiting(found):
-    """The finding, which blames the lock and nobody's network."""
+    """The finding, which blames the lock and not the network."""
     found = probing.only(found, LOCKED)
     assert 'answers' in found.message and 'lock' in found.message
     assert 'firewall' not in f'{found.message} {found.remedy}'
@@ -68,7 +68,7 @@ def waiting(found):
 
 @pytest.fixture(scope='module')
 def watched():
-    """A MariaDB on which everybody may see who holds what."""
+    """A MariaDB on which everybody may see who holds locks."""
     with mariadb_server.MariaDB(
             plugin_load_add='metadata_lock_info') as server:
         yield server
@@ -101,7 +101,9 @@ def test_mariadb(watched, write_config, lock):
 
 
 def test_mariadb_tells_what_the_account_may_see(mariadb, write_config):
-    """Without a right to see it, the finding says so, and how to look."""
+    """Without the privilege to see it, the finding tells so, and how to see
+    it.
+    """
     spot = migrated(mysql.Place(mariadb, write_config))
     with holding(mariadb, spot.database, 'LOCK TABLES atomdetails WRITE'):
         found = waiting(spot.probe())
@@ -188,7 +190,7 @@ def busy(server, spot):
 
 
 def test_behind_pgbouncer(postgres, write_config, driver):
-    """No question goes on there, and no limit stays on its connections."""
+    """No query continues there, and no limit stays on its connections."""
     spot = migrated(postgres_tests.Place(postgres, write_config, driver))
     with pgbouncer.PgBouncer(postgres, {spot.user: mysql.PASSWORD},
                              default_pool_size=1) as pool:
@@ -217,7 +219,7 @@ def test_behind_pgbouncer(postgres, write_config, driver):
 
 
 def test_a_question_that_takes_too_long(postgres, write_config, driver):
-    """Is a matter of time, and not of the network."""
+    """It is a matter of time, not of the network."""
     from octavia_v2_checks.backends import database
     from octavia_v2_checks.backends import net
     spot = postgres_tests.Place(postgres, write_config, driver)
@@ -251,7 +253,7 @@ def test_sqlite(write_config, tmp_path):
 
 
 def test_rows_share_the_finding(mariadb, redis, write_config):
-    """Nobody waits twice, and nobody has another cause."""
+    """No check waits twice, and none has another cause."""
     spot = migrated(mysql.Place(mariadb, write_config))
     place = boards.RedisPlace(redis, *test_inflight.mysql(mariadb),
                               write_config)

@@ -10,7 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Whatever create_engine takes works, and a message names what it reached."""
+"""Everything that create_engine accepts works, and messages name what was
+reached.
+"""
 
 import subprocess
 import sys
@@ -275,7 +277,7 @@ def pair(request, write_config):
 
 
 def test_a_silent_host_after_a_standby(pair):
-    """A worker that looks for a primary waits there for ever."""
+    """A worker that searches a primary waits there without a limit."""
     spot, standby, primary = pair
     writing = {'target_session_attrs': 'read-write'}
     for script in SLOW_HOSTS:

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The drill on servers that are well, and everything that may stop it."""
+"""The drill on healthy servers, and everything that may stop it."""
 
 import json
 import os
@@ -37,7 +37,7 @@ from tests.servers import zookeeper as zookeeper_server
 
 @pytest.fixture(scope='module')
 def own_redis():
-    """A Redis on which nothing else comes and goes."""
+    """A Redis on which nothing else changes."""
     with redis_server.Redis() as server:
         yield server
 
@@ -171,7 +171,7 @@ def test_begun_on_one_host_and_finished_on_another(site, tmp_path):
 
 @pytest.mark.workers
 def test_what_waits_to_be_finished(site, tmp_path):
-    """Another drill leaves it alone, and nobody finishes it twice."""
+    """Another drill does not touch it, and it cannot be finished twice."""
     handed = tmp_path / 'drill.json'
     with site.untouched():
         assert site.json('begin', '--yes', str(handed))['findings'] == []

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""How the command ends, where its streams are not what they should be."""
+"""How the command ends with unusual streams."""
 
 import json
 import os
@@ -99,7 +99,7 @@ def test_a_reader_that_goes_away(config, name):
     ('upgrade check >&-', 255), ('upgrade check --output /nonexistent/a',
                                  255)])
 def test_a_stderr_that_cannot_be_written(config, words, code, stderr):
-    """The verdict counts; what nobody can read is lost."""
+    """The verdict counts; output without a reader is lost."""
     done = clean(shell(f'checks {words} {stderr}', config), code)
     if 'check' in words and '>' not in words:
         assert 'AmphoraV2 configuration' in done.stdout
@@ -188,7 +188,7 @@ def test_variables_that_are_not_text(tmp_path, name, variable):
 @pytest.mark.parametrize('module', ['octavia_v2_checks',
                                     'octavia_v2_checks.cli'])
 def test_as_a_module(config, module):
-    """``python -m`` is the command, and not a success without a look."""
+    """``python -m`` runs the command, and is not a success without a check."""
     done = subprocess.run(
         [sys.executable, '-m', module, 'validate'], capture_output=True,
         text=True, cwd='/', env=commands.environment(HOME='/nonexistent'))

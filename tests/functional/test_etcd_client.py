@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the worker's client makes of an etcd jobboard, and we with it.
+"""What the client of a worker does with an etcd jobboard, and so do we.
 
 Every case is one that an imitation of requests and etcd3gw got wrong; the
 verdict must be that of TaskFlow's own jobboard on the same system.

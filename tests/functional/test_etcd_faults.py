@@ -10,7 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""An etcd jobboard over TLS, behind proxies, in another's place, and ill."""
+"""An etcd jobboard over TLS, behind proxies, with another server in its place,
+and unhealthy.
+"""
 
 import base64
 import contextlib

@@ -10,10 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Octavia's amphorav2 guide, walked from its first step to its last.
+"""The amphorav2 guide of Octavia, from its first step to its last.
 
-At each step the gate names what is missing, and what it prints as the remedy
-is what is done next.
+At each step the check names what is missing, and its remedy is the next step.
 """
 
 import pytest

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Our rows inside the stock command, and nowhere else."""
+"""Our rows in the stock command, and nowhere else."""
 
 import json
 import os
@@ -177,7 +177,8 @@ def test_a_stock_row_that_raises(config):
 
 
 def test_a_hook_that_cannot_be_set_up_fails_the_run(config):
-    """oslo.config would swallow the exception, and the gate be open."""
+    """oslo.config would swallow the exception, and the upgrade would continue.
+    """
     done = run(
         'import sys; from octavia.cmd import status; '
         'from octavia_v2_checks import registry\n'

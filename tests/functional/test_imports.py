@@ -42,7 +42,8 @@ print(json.dumps([code, sorted(found - set(sys.stdlib_module_names)),
 
 
 def python(program, *args):
-    """The exit code, the packages in addition to those of Python, and all modules."""
+    """The exit code, the packages besides the standard library, all modules.
+    """
     done = subprocess.run(
         [sys.executable, '-c', program + TELL, *args], cwd='/',
         env=commands.environment(), capture_output=True, text=True,
@@ -53,9 +54,9 @@ def python(program, *args):
 
 
 def floor(modules=''):
-    """What is loaded by the imports that a command cannot do without.
+    """What is loaded by the imports that every command needs.
 
-    An editable installation, too, brings something to every program.
+    An editable installation also adds something to every program.
     """
     return python(f'import json, sys{modules}; code = 0')[1]
 

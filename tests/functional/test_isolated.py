@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Child processes: whatever happens in one, its parent goes on in time."""
+"""Child processes: whatever happens in one, its parent continues in time."""
 
 import os
 import signal

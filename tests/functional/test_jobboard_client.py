@@ -106,7 +106,7 @@ def test_client_old(write_config, older_client, pip, driver, module):
 @pytest.mark.parametrize('driver, module', DRIVERS.items())
 def test_client_missing_and_what_anybody_sees(
         write_config, redis, monkeypatch, driver, module):
-    """Nothing can be said of a server but whether it is there."""
+    """Only the presence of a server can be determined."""
     monkeypatch.setitem(sys.modules, module, None)
 
     def see(**options):

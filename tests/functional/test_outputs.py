@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Outputs: whole or not at all, and without harm to what is there."""
+"""Outputs: complete or not at all, without damage to existing files."""
 
 import json
 import os
@@ -150,7 +150,7 @@ def test_a_pipe_is_written_through(write, tmp_path, writer):
 
 @pytest.mark.parametrize('writer', WRITERS)
 def test_a_pipe_that_nobody_reads(write, tmp_path, writer):
-    """It costs this output and some seconds, and not the verdict."""
+    """It affects this output and takes seconds, but not the verdict."""
     path = tmp_path / 'pipe'
     os.mkfifo(path)
     done = write(writer, path)

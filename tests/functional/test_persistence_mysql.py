@@ -124,7 +124,7 @@ def test_no_database_and_no_grant(place):
 
 
 def test_the_wrong_grant_of_the_guide(place, octavia_db_manage):
-    """It names user and database the wrong way round."""
+    """It swaps user and database."""
     spot = place(rights=None)
     other = probing.name('octavia_swapped')
     spot.server.execute(

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a pipeline asks for: waiting, files left behind, waived findings."""
+"""What a pipeline needs: waiting, report files, waived findings."""
 
 import json
 import os

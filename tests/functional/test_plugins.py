@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Checks of another distribution: they add rows, and harm none of ours."""
+"""Checks of another distribution: they add rows without affecting ours."""
 
 import json
 import pathlib
@@ -24,7 +24,7 @@ from tests import commands
 PLUGIN = pathlib.Path(__file__).parents[1] / 'plugin'
 PASSWORD = 'acme-secret-word'
 
-#: What each check that misbehaves must be accused of.
+#: The message about each check that misbehaves.
 WRONG = {
     'acme_raises': 'RuntimeError at __init__.py:',
     'acme_leaves': 'SystemExit at __init__.py:',

@@ -12,8 +12,7 @@
 
 """The statements of ``sample --provision``, run on real servers as printed.
 
-Then Octavia's own code uses the configuration, and the checks must agree
-that all is well.
+Then the code of Octavia uses the configuration, and the checks must be green.
 """
 
 import pathlib

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The whole command changes nothing: no server, no file, well or ill."""
+"""The whole command changes nothing: no server, no file, healthy or not."""
 
 import contextlib
 import hashlib

@@ -82,7 +82,7 @@ def test_fault(probe_redis, script, slug):
 
 
 def test_a_long_answer_takes_no_more_than_its_time(probe_redis):
-    """Nothing is wrong with any part of it; there only is no end."""
+    """No part of it is wrong, but it is endless."""
     endless = b'*1000000000\r\n' + b':1\r\n' * 100
 
     class Flood(scripts.Endless):
@@ -274,7 +274,7 @@ def test_valkey(redis, write_config):
 
 
 def test_proxy_that_does_not_queue(probe_redis):
-    """It says OK to MULTI, and then would carry out what follows."""
+    """It answers OK to MULTI, but would execute what follows."""
     with redis_server.Redis() as redis:
         with Relay(redis, asked=(
                 b'$5\r\nMULTI', b'$4\r\nPING')) as proxy:

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The verdict on Redis is what TaskFlow's own jobboard then does."""
+"""The verdict on Redis is what the jobboard of TaskFlow then does."""
 
 import threading
 import time

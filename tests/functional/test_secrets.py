@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""No password is shown: in no format, log or traceback, well or ill.
+"""No password is shown: in no format, log or traceback, healthy or not.
 
 The passwords are of pieces that can be told in any text, whatever is done to
 the characters between them.
@@ -353,7 +353,7 @@ def check(settings, deadline):
 
 @pytest.fixture
 def telltale(tmp_path):
-    """A check of somebody else's that tells all it knows, and crashes."""
+    """A third-party check that tells all it knows, and crashes."""
     (tmp_path / 'telltale.py').write_text(TELLTALE)
     metadata = tmp_path / 'telltale-1.dist-info'
     metadata.mkdir()

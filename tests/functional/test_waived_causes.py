@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A waiver excuses the finding it names: nothing else opens the gate.
+"""A waiver excuses the finding it names, and nothing else.
 
 A Redis that may evict jobs, which its operator has waived for now, and then
 something else goes wrong while the board is read.
@@ -147,7 +147,7 @@ def test_an_option_that_no_worker_could_read(place, waived, code):
 
 
 def test_a_row_of_another_check_that_is_skipped(place):
-    """Nobody has looked, so nobody can say that it is only that."""
+    """Nothing was checked, so it is not known whether it is only that."""
     with scripts.Refuse() as port:
         config = place.config(
             {'octavia_v2_checks': {

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""One system through every way in: each way, format and door.
+"""One system, configured in every way: each way, format and command.
 
 A way brings the whole configuration of a system to the command. With both
 servers dead none may end with 0, hang, or show a traceback or the password;

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a worker may do on ZooKeeper, and how to let it do more."""
+"""What a worker may do on ZooKeeper, and how to grant it more."""
 
 import contextlib
 import re

@@ -10,7 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A ZooKeeper jobboard over TLS, in another's place, and out of order."""
+"""A ZooKeeper jobboard over TLS, with another server in its place, and
+unhealthy.
+"""
 
 import itertools
 import os

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Input without bounds: it takes bounded time, and bounded paper."""
+"""Unlimited input: it takes bounded time and bounded output."""
 
 import datetime
 import itertools

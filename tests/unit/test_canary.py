@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A password that stands somewhere else, too, in every format.
+"""A password that also appears elsewhere, in every format.
 
 Two ways for it to get there: it is the jobboard's password, and a copy of it
 stands wherever a text can stand; or it stands in the wrong place alone, and

@@ -107,7 +107,7 @@ def test_what_may_differ(report, run, change):
 
 
 def test_the_order_of_hosts(report, run):
-    """It matters where only the first is used, and nowhere else."""
+    """It matters only if only the first is used."""
     both = {'jobboard_backend_hosts': '10.0.0.1,10.0.0.2'}
     turned = {'jobboard_backend_hosts': '10.0.0.2,10.0.0.1'}
     assert run(report('a', **both), report('b', **turned))[0] == 2

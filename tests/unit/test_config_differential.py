@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What oslo-config-validator and Octavia refuse, is refused here too."""
+"""What oslo-config-validator and Octavia refuse is refused here too."""
 
 import re
 import subprocess
@@ -46,7 +46,7 @@ def definitions(tmp_path_factory):
 
 
 def validated(monkeypatch, definitions, path):
-    """Return whether oslo-config-validator takes a file."""
+    """Return whether oslo-config-validator accepts a file."""
     monkeypatch.setattr(sys, 'argv', [
         'oslo-config-validator', '--opt-data', definitions,
         '--input-file', path])

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What of a drill needs no server: names, the file, the reports, causes."""
+"""The parts of a drill without a server: names, file, reports, causes."""
 
 import json
 import os

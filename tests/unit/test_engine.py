@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The engine: side by side, bounded, fail-closed."""
+"""The engine: parallel, bounded, fail-closed."""
 
 import dataclasses
 import threading

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""How a session to etcd is set up, and what it does not let out."""
+"""How a session to etcd is set up, and what it does not send."""
 
 import urllib.parse
 

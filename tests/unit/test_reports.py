@@ -53,7 +53,7 @@ SCHEMA = json.loads((resources.files('octavia_v2_checks') / 'data'
 
 
 def valid(document):
-    """Return a document of which the schema has nothing to say."""
+    """Return a document that is valid by the schema."""
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     jsonschema.Draft202012Validator(
         SCHEMA, format_checker=jsonschema.FormatChecker()).validate(document)
@@ -61,7 +61,7 @@ def valid(document):
 
 
 class Page(parser.HTMLParser):
-    """What a browser would see: elements with their attributes and texts.
+    """What a browser sees: elements with their attributes and texts.
 
     :ivar badges: the word of each check, by its id
     :ivar texts: (element, text)

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The sample: what it prints, what it refuses, and what it never says."""
+"""The sample: what it prints, what it refuses, and what it never prints."""
 
 import os
 import re

@@ -12,8 +12,8 @@
 
 """What connecting tells about a server that closes at once.
 
-Whether the kernel says so in ``connect`` or later is a matter of a few
-microseconds, so that ``connect`` is made to say it here.
+Whether the kernel reports this in ``connect`` or later depends on timing, so
+``connect`` is made to report it here.
 """
 
 import errno
