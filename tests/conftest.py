@@ -18,12 +18,14 @@ the servers fails those tests: ``tools/test`` installs all of them.
 """
 
 import itertools
+import os
 import pathlib
 
 import pytest
 
 from tests import commands
 from tests import redis_probing
+from tests import zygote
 from tests.servers import etcd as etcd_server
 from tests.servers import mariadb as mariadb_server
 from tests.servers import postgres as postgres_server
@@ -31,6 +33,21 @@ from tests.servers import process
 from tests.servers import redis as redis_server
 from tests.servers import tls as tls_files
 from tests.servers import zookeeper as zookeeper_server
+
+
+def pytest_configure(config):
+    """Let all processes of a run share what forks commands for them."""
+    # What is forked is not measured.
+    if zygote.PLACE not in os.environ and (
+            'COVERAGE_PROCESS_START' not in os.environ):
+        place = zygote.open_place()
+        config.add_cleanup(lambda: zygote.close_place(place))
+
+
+@pytest.fixture
+def real_start(monkeypatch):
+    """Start commands from nothing, as a shell does."""
+    monkeypatch.delenv(zygote.PLACE)
 
 
 @pytest.fixture(scope='session')

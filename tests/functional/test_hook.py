@@ -23,6 +23,8 @@ from tests import commands
 from tests import doors
 from tests.servers import scripts
 
+pytestmark = pytest.mark.usefixtures('real_start')
+
 OUR_TITLES = list(doors.TITLES)
 
 
