@@ -306,6 +306,10 @@ def _become(request, streams):
         os.dup2(stream, number)
     # Nothing of the server's stays open; its objects are never used again.
     os.closerange(3, 4096)
+    sys.stdin = os.fdopen(0, closefd=False)
+    sys.stdout = os.fdopen(1, 'w', closefd=False)
+    sys.stderr = os.fdopen(2, 'w', 1, errors='backslashreplace',
+                           closefd=False)
     os.chdir(request['cwd'])
     os.environ.clear()
     os.environ.update(request['environment'])
