@@ -30,6 +30,7 @@ import pathlib
 import pkgutil
 import runpy
 import selectors
+import shutil
 import signal
 import socket
 import struct
@@ -160,7 +161,8 @@ def start(argv: Sequence[str], *, environment: Mapping[str, str],
 
 def open_place() -> str:
     """Choose where the server of this test run will be, if there is one."""
-    os.environ[PLACE] = tempfile.mkdtemp(prefix='octavia-zygote-')
+    os.environ[PLACE] = tempfile.mkdtemp(
+        prefix=f'octavia-zygote-{os.getpid()}-')
     return os.environ[PLACE]
 
 
@@ -169,9 +171,7 @@ def close_place(place: str) -> None:
     folder = pathlib.Path(place)
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         os.kill(int((folder / 'pid').read_text()), signal.SIGTERM)
-    for path in folder.iterdir():
-        path.unlink()
-    folder.rmdir()
+    shutil.rmtree(folder)
     del os.environ[PLACE]
 
 
@@ -227,13 +227,15 @@ def _serve(listener: socket.socket, place: str) -> None:
         _load()
     with selectors.DefaultSelector() as waiting:
         waiting.register(listener, selectors.EVENT_READ)
-        while os.path.exists(place):
+        # The one that is to end this may have been killed.
+        while os.path.exists(f'/proc/{place.rsplit("-")[-2]}'):
             for key, _ in waiting.select(1.0):
                 if key.data is None:
                     _accept(listener, waiting)
                 else:
                     waiting.unregister(key.fd)
                     _ended(key.fd, *key.data)
+    shutil.rmtree(place, ignore_errors=True)
 
 
 def _load():
