@@ -12,11 +12,12 @@
 
 """Our commands and Octavia's, in processes that need no time to start.
 
-One server for all processes of a test run has imported what the commands
-use, and forks for each request. What is forked has its own environment,
-streams, user and working directory. Where the very start of a process is
-what a test is about, the test starts the installed command instead: see the
-fixture ``real_start``.
+Servers for all processes of a test run have imported what the commands use,
+and fork for each request; ``octavia-db-manage`` has one for itself, because
+it registers options that the others register in another way. What is forked
+has its own environment, streams, user and working directory. Where the very
+start of a process is what a test is about, the test starts the installed
+command instead: see the fixture ``real_start``.
 """
 
 from collections.abc import Mapping
@@ -66,7 +67,6 @@ def _status():
 
 
 def _db_manage():
-    # It registers what the other also registers, so not before the fork.
     from octavia.db.migration import cli
     return cli.main()
 
@@ -91,6 +91,13 @@ MODULES = ('sqlalchemy.dialects.mysql.pymysql', 'pymysql', 'psycopg2',
            'octavia.cmd.status',
            'octavia.controller.worker.v2.taskflow_jobboard_driver',
            'xml.etree.ElementTree', 'encodings.ascii', 'tests.worker_board')
+
+#: What octavia-db-manage uses.
+MANAGING = ('octavia.db.migration.cli', 'pymysql', 'psycopg2', 'psycopg',
+            'sqlalchemy.dialects.mysql.pymysql',
+            'sqlalchemy.dialects.postgresql.psycopg2',
+            'alembic.runtime.migration',
+            'taskflow.persistence.backends.impl_sqlalchemy')
 
 _ROOT = pathlib.Path(__file__).parent.parent
 
@@ -151,7 +158,8 @@ def start(argv: Sequence[str], *, environment: Mapping[str, str],
     request = json.dumps({
         'argv': list(argv), 'environment': dict(environment),
         'cwd': os.fspath(cwd), 'user': user}).encode()
-    connection = _connected()
+    connection = _connected(
+        'manage' if argv[0].endswith('octavia-db-manage') else 'main')
     head = struct.pack('I', len(request))
     socket.send_fds(connection, [head], [stdin, stdout, stderr])
     connection.sendall(request)
@@ -169,8 +177,9 @@ def open_place() -> str:
 def close_place(place: str) -> None:
     """End the server, if there was one."""
     folder = pathlib.Path(place)
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        os.kill(int((folder / 'pid').read_text()), signal.SIGTERM)
+    for pid in folder.glob('pid-*'):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid.read_text()), signal.SIGTERM)
     shutil.rmtree(folder)
     del os.environ[PLACE]
 
@@ -180,20 +189,20 @@ def _scripts() -> dict[str, Any]:
     return {str(folder / name): main for name, main in SCRIPTS.items()}
 
 
-def _connected() -> socket.socket:
-    """A connection to the server, which is started where there is none."""
+def _connected(kind: str) -> socket.socket:
+    """A connection to a server, which is started where there is none."""
     place = os.environ[PLACE]
-    path = os.path.join(place, 'socket')
+    path = os.path.join(place, f'socket-{kind}')
     connection = socket.socket(socket.AF_UNIX)
     with open(os.path.join(place, 'lock'), 'w') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not os.path.exists(path):
-            _launch(place, path)
+            _launch(kind, place, path)
     connection.connect(path)
     return connection
 
 
-def _launch(place, path):
+def _launch(kind, place, path):
     """Start the server; it listens before it has imported anything."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
@@ -202,13 +211,13 @@ def _launch(place, path):
         environment = {k: v for k, v in os.environ.items()
                        if not k.startswith('OS_') and k != PLACE}
         server = subprocess.Popen(
-            [sys.executable, '-m', 'tests.zygote', str(listener.fileno()),
-             place], pass_fds=[listener.fileno()], cwd=_ROOT,
+            [sys.executable, '-m', 'tests.zygote', kind, place,
+             str(listener.fileno())], pass_fds=[listener.fileno()], cwd=_ROOT,
             env=environment, stdin=subprocess.DEVNULL,
             start_new_session=True)
     # Whoever ends the test run ends it.
     server.returncode = 0
-    pathlib.Path(place, 'pid').write_text(str(server.pid))
+    pathlib.Path(place, f'pid-{kind}').write_text(str(server.pid))
 
 
 def _exactly(connection, size):
@@ -220,11 +229,11 @@ def _exactly(connection, size):
     return data
 
 
-def _serve(listener: socket.socket, place: str) -> None:
+def _serve(kind: str, place: str, listener: socket.socket) -> None:
     """Fork for each request, until the test run has ended."""
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
-        _load()
+        _load(MANAGING if kind == 'manage' else MODULES)
     with selectors.DefaultSelector() as waiting:
         waiting.register(listener, selectors.EVENT_READ)
         # The one that is to end this may have been killed.
@@ -238,11 +247,11 @@ def _serve(listener: socket.socket, place: str) -> None:
     shutil.rmtree(place, ignore_errors=True)
 
 
-def _load():
-    """Import what the commands use, as far as that harms none of them."""
+def _load(modules):
+    """Import what the commands use."""
     found = pkgutil.walk_packages(octavia_v2_checks.__path__,
                                   'octavia_v2_checks.')
-    for module in [*(m.name for m in found), *MODULES]:
+    for module in [*(m.name for m in found), *modules]:
         if not module.endswith('__main__'):
             importlib.import_module(module)
     # Another user may not be allowed to look into this Python.
@@ -323,4 +332,4 @@ def _become(request, streams):
 
 
 if __name__ == '__main__':
-    _serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2])
+    _serve(*sys.argv[1:3], socket.socket(fileno=int(sys.argv[3])))
