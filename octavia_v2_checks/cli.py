@@ -40,8 +40,8 @@ LOG = logging.getLogger(__package__)
 class _SecretFree(logging.Formatter):
     """Shows where an exception was raised, but not its text.
 
-    The messages of drivers and of oslo.config repeat the values they were
-    given, passwords among them.
+    The messages of drivers and of oslo.config repeat their arguments,
+    including passwords.
     """
 
     def formatException(self, ei):  # noqa: N802
@@ -82,9 +82,9 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command."""
     whole = arguments.Parser(
         prog='octavia-v2-checks',
-        description='Tells before an upgrade whether the jobboard and the '
+        description='Checks before an upgrade whether the jobboard and the '
                     'persistence database of Octavia\'s amphorav2 provider '
-                    'work. Reads only, but for the drill.')
+                    'work. Only reads, except for drill.')
     whole.add_argument('-V', '--version', action='store_true',
                         help='print the version and exit')
     whole.add_argument('--debug', action='store_true',

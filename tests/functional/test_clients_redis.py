@@ -65,7 +65,7 @@ def filters(release):
 
 
 def config(write_config, server, **options):
-    """A configuration with a namespace of its own."""
+    """A configuration with a separate namespace."""
     return write_config(**{
         'jobboard_enabled': True, 'jobboard_backend_hosts': server.host,
         'jobboard_backend_port': server.port,

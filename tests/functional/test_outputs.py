@@ -38,7 +38,7 @@ WRITERS = ['--output', 'report_file', 'report_file of the stock command',
 def write(tmp_path):
     """A function that runs one of the writers.
 
-    Where stdout is given, in a process of its own.
+    Where stdout is given, in a separate process.
     """
     config = tmp_path / 'octavia.conf'
 

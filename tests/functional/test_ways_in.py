@@ -63,7 +63,7 @@ class Start:
 
 
 class Place:
-    """A directory of its own, and a configuration to bring in.
+    """A separate directory, and a configuration to bring in.
 
     :ivar sections: section -> option -> value, as they stand in a file
     """

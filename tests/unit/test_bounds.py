@@ -110,7 +110,8 @@ def test_configuration(tmp_path, name):
 
 
 @pytest.mark.parametrize('what, said', [
-    ('/dev/zero', '16 MiB'), ('large', '16 MiB'), ('binary', 'no text')])
+    ('/dev/zero', '16 MiB'), ('large', '16 MiB'),
+    ('binary', 'not a text file')])
 def test_what_is_no_configuration(tmp_path, what, said):
     path = tmp_path / 'octavia.conf'
     if what == 'large':
