@@ -13,6 +13,8 @@
 """The command ``octavia-v2-checks``."""
 
 import argparse
+from collections.abc import Iterator
+import contextlib
 import logging
 import sys
 import traceback
@@ -52,6 +54,30 @@ class _SecretFree(logging.Formatter):
         return ''.join(lines).rstrip()
 
 
+class _Stderr(logging.StreamHandler):
+    """Says nothing of a stderr that cannot be written: its text is secret."""
+
+    def handleError(self, record):  # noqa: N802
+        pass
+
+
+@contextlib.contextmanager
+def _logging(wanted: bool) -> Iterator[None]:
+    """Log to stderr while the command runs."""
+    if not wanted:
+        yield
+        return
+    handler, level = _Stderr(), LOG.level
+    handler.setFormatter(_SecretFree('%(name)s: %(message)s'))
+    LOG.addHandler(handler)
+    LOG.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        LOG.removeHandler(handler)
+        LOG.setLevel(level)
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command."""
     whole = arguments.Parser(
@@ -82,12 +108,8 @@ def main(argv: list[str] | None = None) -> int:
     """
     argv = sys.argv[1:] if argv is None else argv
     streams.prepare()
-    if '--debug' in argv:
-        handler = logging.StreamHandler()
-        handler.setFormatter(_SecretFree('%(name)s: %(message)s'))
-        LOG.addHandler(handler)
-        LOG.setLevel(logging.DEBUG)
-    code, said = _outcome(argv)
+    with _logging('--debug' in argv):
+        code, said = _outcome(argv)
     if said:
         streams.tell(f'octavia-v2-checks: {said}')
     streams.finish()

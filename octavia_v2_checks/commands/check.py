@@ -121,7 +121,7 @@ def _run(args, settings, begin):
         deadline = clock.Deadline(args.deadline or own('deadline'),
                                   args.probe_timeout or own('probe_timeout'),
                                   time.monotonic() - begin)
-        engine.prepare(settings, deadline)
+        engine.prepare(settings, chosen, deadline)
         with progress.shown() as observer:
             report = waiting.run(settings, chosen, deadline, skipped,
                                  args.wait or own('wait'), streams.tell,

@@ -30,7 +30,6 @@ from octavia_v2_checks import findings
 from octavia_v2_checks import settings as settings_
 from octavia_v2_checks.backends import board as boards
 from octavia_v2_checks.backends import database
-from octavia_v2_checks.backends import parallel
 from octavia_v2_checks.backends.database import logbooks
 from octavia_v2_checks.checks import persistence
 from octavia_v2_checks.checks.inflight import unfinished
@@ -64,11 +63,8 @@ def check(settings: settings_.Settings, deadline: clock.Deadline
     settings.require_jobboard()
     with persistence.asking(settings):
         base = persistence.database_of(settings, deadline)
-    # The two servers are logged in to side by side: each may be slow.
-    opening = work.open_board(settings, deadline)
-    with (work.asking(settings, base), parallel.entering(opening) as opened,
-          base):
-        board = opened()
+    with (work.asking(settings, base), base,
+          work.open_board(settings, deadline) as board):
         count = board.count()
         kind = _Crowd if count > _CROWD else _Look
         yield from kind(settings, deadline, base, board, count).findings()
