@@ -1,0 +1,94 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Compares verdicts with what workers do.
+
+Usage: python -m tests.truth [--cases N] [--seed S] [--stock N]
+[--write FILE], or python -m tests.truth --case NAME...
+"""
+
+import argparse
+import contextlib
+import random
+import sys
+import time
+
+from tests.truth import drawing
+from tests.truth import fixed
+from tests.truth import judging
+from tests.truth import lab as labs
+from tests.truth import record
+
+
+def _arguments():
+    parser = argparse.ArgumentParser(prog='python -m tests.truth')
+    parser.add_argument('--cases', type=int, default=500,
+                        help='how many to draw')
+    parser.add_argument('--seed', type=int, help='of what is drawn')
+    parser.add_argument('--case', nargs='+', metavar='NAME',
+                        help='judge these, and tell all about them')
+    parser.add_argument('--fixed', action='store_true',
+                        help='judge the cases of fixed.py')
+    parser.add_argument('--stock', type=int, default=0, metavar='N',
+                        help='let the stock check judge N of them, too')
+    parser.add_argument('--write', metavar='FILE',
+                        help='put the result into a record')
+    return parser.parse_args()
+
+
+def _tell(outcome, seconds):
+    line = (f'{seconds:7.1f} {outcome.kind:11} {outcome.level} '
+            f'{"works" if outcome.works else "fails"} {outcome.name}')
+    print(line, ' '.join(outcome.failures), flush=True)
+    if outcome.kind.startswith('false'):
+        print('        ', outcome.said, flush=True)
+
+
+def main() -> int:
+    """Draw, judge, tell, and write.
+
+    :returns: 1 if a verdict is wrong
+    """
+    args = _arguments()
+    seed = random.SystemRandom().randrange(10 ** 6) if (
+        args.seed is None) else args.seed
+    names = args.case or (fixed.CASES if args.fixed
+                          else drawing.Drawing(seed).cases(args.cases))
+    print(f'{len(names)} cases, seed {seed}', flush=True)
+    outcomes = {}
+    begin = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        lab = labs.Lab(stack)
+        for name, outcome in judging.run(lab, names):
+            outcomes[name] = outcome
+            _tell(outcome, time.monotonic() - begin)
+            if args.case:
+                print('        ', outcome.said)
+        stock = names[:args.stock]
+        for name, result in judging.run(
+                lab, stock, lanes=judging.STOCK_LANES,
+                task=judging.Lane.ask_stock) if stock else ():
+            outcomes[name].asked_stock = True
+            outcomes[name].stock = result
+            print(f'{time.monotonic() - begin:7.1f} stock '
+                  f'{outcomes[name].stock_kind} {name}', flush=True)
+    found = record.summary(list(outcomes.values()), seed)
+    for line in record.lines(found):
+        print(line)
+    if args.write:
+        record.write(args.write, found)
+    return int(any(o.kind.startswith('false') for o in outcomes.values()))
+
+
+if __name__ == '__main__':
+    sys.exit(main())

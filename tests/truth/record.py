@@ -1,0 +1,91 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""What came of a run, in numbers, and the record of the runs.
+
+The record is a JSON document: the Octavia and its libraries -> the numbers.
+"""
+
+import collections
+from importlib import metadata
+import json
+import pathlib
+import platform
+from typing import Any
+
+from tests.truth import judging
+from tests.truth import stricter
+
+_LIBRARIES = ('octavia', 'taskflow', 'oslo.config', 'SQLAlchemy', 'PyMySQL',
+              'psycopg2-binary', 'redis', 'kazoo', 'etcd3gw')
+
+KINDS = ('agreement', 'stricter', 'false pass', 'false alarm')
+STOCK_KINDS = ('agreement', 'false pass', 'false alarm', 'nothing')
+
+
+def summary(outcomes: list[judging.Outcome], seed: int) -> dict[str, Any]:
+    """The numbers of a run.
+
+    :param seed: what the cases were drawn with
+    """
+    boards: dict[str, collections.Counter] = {}
+    for outcome in outcomes:
+        count = boards.setdefault(outcome.board, collections.Counter())
+        count['cases'] += 1
+        count['works'] += outcome.works
+        count[outcome.kind] += 1
+        if outcome.asked_stock:
+            count['stock cases'] += 1
+            count[f'stock {outcome.stock_kind}'] += 1
+    return {
+        'python': platform.python_version(), 'seed': seed,
+        'libraries': {name: metadata.version(name) for name in _LIBRARIES},
+        'boards': {name: dict(count)
+                   for name, count in sorted(boards.items())},
+        'again': sum(o.again and o.kind == 'agreement' for o in outcomes),
+        'wrong': sorted((o.name, o.kind) for o in outcomes
+                        if o.kind.startswith('false')),
+        'reasons': dict(collections.Counter(
+            stricter.reason(o.failures) for o in outcomes
+            if o.kind == 'stricter'))}
+
+
+def total(found: dict[str, Any], what: str) -> int:
+    """A number of all jobboards together."""
+    return sum(count.get(what, 0) for count in found['boards'].values())
+
+
+def lines(found: dict[str, Any]):
+    """Yield a run as text."""
+    for name, count in found['boards'].items():
+        yield f'{name}: ' + ', '.join(
+            f'{number} {what}' for what, number in count.items())
+    yield f'seed {found["seed"]}: ' + ', '.join(
+        f'{total(found, what)} {what}' for what in ('cases', *KINDS))
+    for what, kind in found['wrong']:
+        yield f'{kind}: {what}'
+
+
+def read(path: str) -> dict[str, Any]:
+    """The record; empty if there is none."""
+    file = pathlib.Path(path)
+    return json.loads(file.read_text()) if file.exists() else {}
+
+
+def write(path: str, found: dict[str, Any]) -> None:
+    """Put a run into the record, in the place of the one before."""
+    libraries = found['libraries']
+    name = f'{libraries["octavia"]}, TaskFlow {libraries["taskflow"]}'
+    record = read(path) | {name: found}
+    pathlib.Path(path).write_text(json.dumps(
+        record, indent=1, sort_keys=True) + '\n')
