@@ -14,7 +14,7 @@
 """Compares verdicts with what workers do.
 
 Usage: python -m tests.truth [--cases N] [--seed S] [--stock N]
-[--write FILE], or python -m tests.truth --case NAME...
+[--write], or python -m tests.truth --case NAME...
 """
 
 import argparse
@@ -27,6 +27,7 @@ from tests.truth import drawing
 from tests.truth import fixed
 from tests.truth import judging
 from tests.truth import lab as labs
+from tests.truth import page
 from tests.truth import record
 
 
@@ -41,8 +42,8 @@ def _arguments():
                         help='judge the cases of fixed.py')
     parser.add_argument('--stock', type=int, default=0, metavar='N',
                         help='let the stock check judge N of them, too')
-    parser.add_argument('--write', metavar='FILE',
-                        help='put the result into a record')
+    parser.add_argument('--write', action='store_true',
+                        help='put the result into the documentation')
     return parser.parse_args()
 
 
@@ -86,7 +87,8 @@ def main() -> int:
     for line in record.lines(found):
         print(line)
     if args.write:
-        record.write(args.write, found)
+        record.write(page.RECORD, found)
+        page.main()
     return int(any(o.kind.startswith('false') for o in outcomes.values()))
 
 

@@ -107,6 +107,7 @@ class MySQL(Database):
         self.server = server
         self.rights = rights
         self.require = require
+        self._changed = False
         server.execute(f'CREATE DATABASE {name}')
         if revision:
             migrate(f'mysql+pymysql://root@/{name}?unix_socket='
@@ -136,15 +137,22 @@ class MySQL(Database):
                          f'{statements.quoted(name)}')
             migrate(f'mysql+pymysql://root@/{parse.quote(name, safe="")}'
                     f'?unix_socket={self.server.socket}')
-        self._grant(statements.mysql_account(f'{parts["user"]}@%'),
-                    parts['password'], name)
+        account = statements.mysql_account(f'{parts["user"]}@%')
+        if parts['password'] != PASSWORD:
+            self._identify(parts['password'])
+            self._changed = True
+        else:
+            self._grant(account, PASSWORD, name)
+
+    def _identify(self, password):
+        self.execute(f'ALTER USER {self.account} IDENTIFIED BY '
+                     f'{statements.literal(password)}')
 
     def reset(self) -> None:
         super().reset()
-        with contextlib.suppress(Exception):
-            # A case may have changed the password.
-            self.execute(f'ALTER USER {self.account} IDENTIFIED BY '
-                         f'{statements.literal(PASSWORD)}')
+        if self._changed:
+            self._identify(PASSWORD)
+            self._changed = False
 
 
 def _mariadb(lab, **options):

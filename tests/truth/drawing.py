@@ -22,6 +22,9 @@ from tests.truth import databases
 from tests.truth import jobboards
 from tests.truth import odd
 
+#: How often a system is sound, with the other one as it may be.
+_SOUND = 0.8
+
 #: How many changes a configuration has, and how often.
 _CHANGES = {0: 1, 1: 6, 2: 3}
 
@@ -70,6 +73,8 @@ class Drawing:
         return '/'.join([database.name, board.name, *names])
 
     def _weighted(self, kinds):
+        is_sound = self._random.random() < _SOUND
+        kinds = [k for k in kinds if ('sound' in k.traits) == is_sound]
         kind, = self._random.choices(kinds, [k.weight for k in kinds])
         return kind
 

@@ -76,16 +76,15 @@ def lines(found: dict[str, Any]):
         yield f'{kind}: {what}'
 
 
-def read(path: str) -> dict[str, Any]:
+def read(path: pathlib.Path) -> dict[str, Any]:
     """The record; empty if there is none."""
-    file = pathlib.Path(path)
-    return json.loads(file.read_text()) if file.exists() else {}
+    return json.loads(path.read_text()) if path.exists() else {}
 
 
-def write(path: str, found: dict[str, Any]) -> None:
+def write(path: pathlib.Path, found: dict[str, Any]) -> None:
     """Put a run into the record, in the place of the one before."""
     libraries = found['libraries']
     name = f'{libraries["octavia"]}, TaskFlow {libraries["taskflow"]}'
     record = read(path) | {name: found}
-    pathlib.Path(path).write_text(json.dumps(
+    path.write_text(json.dumps(
         record, indent=1, sort_keys=True) + '\n')
