@@ -33,14 +33,15 @@ How often it is right
 
 .. Written by "tox -e truth" from truth.json; changes are lost when it runs.
 
-A verdict is a prediction: with Success or Warning a worker can do its work, with
-Failure it cannot. The tests compare it with what workers do. They draw systems (a
-database and a jobboard, with or without a login, TLS and client certificates, alone or
-in an ensemble, sound or spoilt) and configurations: one that fits the system, in which
-up to two options of ``[task_flow]`` have another value, are written in another way, or
-hold an odd text. They start the servers, run ``octavia-v2-checks upgrade check``, and
-then let the poster and the conductor of the installed Octavia run a flow with that
-configuration. A worker that is not done in a minute has failed.
+A verdict is a prediction: with Success or Warning a worker can do its work,
+with Failure it cannot. The tests compare it with what workers do. They draw
+systems (a database and a jobboard, with or without a login, TLS and client
+certificates, alone or in an ensemble, sound or spoilt) and configurations: one
+that fits the system, in which up to two options of ``[task_flow]`` have
+another value, are written in another way, or hold an odd text. They start the
+servers, run ``octavia-v2-checks upgrade check``, and then let the poster and
+the conductor of the installed Octavia run a flow with that configuration. A
+worker that is not done in a minute has failed.
 
 Verdicts
 ========
@@ -82,9 +83,9 @@ STOCK = """
 The stock check
 ===============
 
-The row "AmphoraV2 Check" of ``octavia-status upgrade check`` of the same releases, asked
-about a part of the same systems, which were drawn at random. It was stopped after
-{seconds} seconds. A traceback counts as a failure.
+The row "AmphoraV2 Check" of ``octavia-status upgrade check`` of the same
+releases, asked about a part of the same systems, which were drawn at random.
+It was stopped after {seconds} seconds. A traceback counts as a failure.
 
 .. list-table::
    :header-rows: 1
@@ -103,18 +104,19 @@ How it is made
 
 {releases}
 
-``tests/truth/`` has the tables of systems and changes, and what each case that was
-judged wrong once has become: a line of ``tests/truth/fixed.py``, which every run of the
-tests judges. A run with the same seed and libraries draws the same cases:
+``tests/truth/`` has the tables of systems and changes, and what each case that
+was judged wrong once has become: a line of ``tests/truth/fixed.py``, which
+every run of the tests judges. A run with the same seed and libraries draws the
+same cases:
 
 .. code-block:: console
 
    $ tox -e truth -- --cases 500 --seed 1
    $ tox -e truth -- --case mariadb/redis-acl/backend_port=closed
 
-What no case shows: that another controller finishes what a dead one has begun. Only
-:doc:`drill` proves that. Systems of other kinds than those in the tables were not
-looked at, and no server was asked while it was under load.
+What no case shows: that another controller finishes what a dead one has begun.
+Only :doc:`drill` proves that. Systems of other kinds than those in the tables
+were not looked at, and no server was asked while it was under load.
 """
 
 
