@@ -40,6 +40,8 @@ def _arguments():
                         help='judge these, and tell all about them')
     parser.add_argument('--fixed', action='store_true',
                         help='judge the cases of fixed.py')
+    parser.add_argument('--lanes', type=int, default=judging.LANES,
+                        help='cases at a time')
     parser.add_argument('--stock', type=int, default=0, metavar='N',
                         help='let the stock check judge N of them, too')
     parser.add_argument('--write', action='store_true',
@@ -50,9 +52,9 @@ def _arguments():
 def _tell(outcome, seconds):
     line = (f'{seconds:7.1f} {outcome.kind:11} {outcome.level} '
             f'{"works" if outcome.works else "fails"} {outcome.name}')
-    print(line, ' '.join(outcome.failures), flush=True)
+    print(line, ' '.join(id_ for id_, _ in outcome.failures), flush=True)
     if outcome.kind.startswith('false'):
-        print('        ', outcome.said, flush=True)
+        print('        ', outcome.said, outcome.failures, flush=True)
 
 
 def main() -> int:
@@ -70,7 +72,7 @@ def main() -> int:
     begin = time.monotonic()
     with contextlib.ExitStack() as stack:
         lab = labs.Lab(stack)
-        for name, outcome in judging.run(lab, names):
+        for name, outcome in judging.run(lab, names, args.lanes):
             outcomes[name] = outcome
             _tell(outcome, time.monotonic() - begin)
             if args.case:

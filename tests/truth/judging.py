@@ -41,12 +41,16 @@ LANES = 2
 
 #: Seconds after which a worker that has not finished a flow fails, at first
 #: and before a verdict is called wrong.
-SECONDS = 16
+SECONDS = 12
 PATIENCE = 60
 
 #: Seconds that the stock command gets.
 STOCK_SECONDS = 60
 STOCK_LANES = 4
+
+#: Variables that change how clients connect, which a case may set itself.
+_CHANGING = ('REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE', 'SSL_CERT_FILE',
+             'SSL_CERT_DIR', 'ETCD3GW_API_PATH')
 
 STOCK_ROW = 'AmphoraV2 Check'
 
@@ -56,7 +60,7 @@ class Outcome:
     """What came of a case.
 
     :ivar level: the exit code of "upgrade check"
-    :ivar failures: the ids of its findings that are failures
+    :ivar failures: ids and messages of its findings that are failures
     :ivar works: whether a worker has finished a flow
     :ivar said: what that worker has said
     :ivar again: whether it took a second look to agree
@@ -66,7 +70,7 @@ class Outcome:
 
     name: str
     level: int
-    failures: list[str]
+    failures: list[tuple[str, str]]
     works: bool
     said: dict[str, Any]
     again: bool = False
@@ -128,7 +132,10 @@ class Case:
     @property
     def environ(self) -> dict[str, str]:
         """What its processes have in their environment."""
-        return commands.environment(**self.system.environ)
+        clean = {name: value for name, value in commands.environment().items()
+                 if not name.lower().endswith('_proxy')
+                 and name not in _CHANGING}
+        return clean | self.system.environ
 
     def reset(self) -> None:
         """Take away what cases have left, and agree on what it changes."""
@@ -174,7 +181,7 @@ class Lane:
             environ=case.environ)
         if done.code not in (0, 1, 2):
             raise RuntimeError(f'{case.name}: {done.code} {done.text}')
-        return done.code, [f['id'] for f in done.findings
+        return done.code, [(f['id'], f['message']) for f in done.findings
                            if f['severity'] == 'failure']
 
     def _work(self, case, seconds):

@@ -18,31 +18,52 @@ that fails in it stands here; everything else that fails with a worker that
 works is a false alarm.
 """
 
-#: Finding -> why it is a failure all the same.
-REASONS = {
-    'jobboard.eviction':
-        'The store forgets jobs as soon as its memory runs short.',
-    'migration.behind':
+from collections.abc import Iterable
+import re
+from typing import NamedTuple
+
+
+class Reason(NamedTuple):
+    """Why a finding is a failure all the same.
+
+    :ivar pattern: what its message must match
+    """
+
+    text: str
+    pattern: str = ''
+
+
+_BY_CHANCE = Reason(
+    'An option has no effect: what works is its default, by chance.')
+
+#: Finding -> its reasons.
+REASONS: dict[str, list[Reason]] = {
+    'jobboard.eviction': [Reason(
+        'The store forgets jobs as soon as its memory runs short.')],
+    'jobboard.missing-permission': [Reason(
+        'Workers cannot put a job into the trash that they cannot begin '
+        'with: they try again without end.', 'trash|hset|hdel')],
+    'persistence.missing-privileges': [Reason(
+        'Without DELETE a worker finishes its flows, and their records stay '
+        'for good.', '^(?!.*(SELECT|INSERT|UPDATE)).*DELETE')],
+    'migration.behind': [Reason(
         'A migration is pending: the installed TaskFlow writes what the '
-        'tables do not expect yet.',
-    'migration.ahead':
+        'tables do not expect yet.')],
+    'migration.ahead': [Reason(
         'Another release has migrated the tables; this one cannot migrate '
-        'them again.',
-    'config.unknown-option':
-        'The option has no effect: what works is its default, by chance.',
-    'config.misplaced-option':
-        'The option has no effect: what works is its default, by chance.',
-    'config.release':
-        'The installed Octavia does not know the option: what works is '
-        'what it does without it.',
+        'them again.')],
+    'config.unknown-option': [_BY_CHANCE],
+    'config.misplaced-option': [_BY_CHANCE],
+    'config.release': [_BY_CHANCE],
 }
 
 
-def reason(failures: list[str]) -> str | None:
+def reason(failures: Iterable[tuple[str, str]]) -> str | None:
     """Why findings that a worker can live with are failures, if all are.
 
-    :param failures: ids of the findings that are failures
+    :param failures: ids and messages of the findings that are failures
     """
-    if failures and all(id_ in REASONS for id_ in failures):
-        return REASONS[failures[0]]
-    return None
+    found = [next((reason.text for reason in REASONS.get(id_, ())
+                   if re.search(reason.pattern, message)), None)
+             for id_, message in failures]
+    return found[0] if found and all(found) else None
