@@ -81,7 +81,8 @@ ENTRIES = [
           'administrator of the server, grant the account on it, and run '
           'octavia-db-manage upgrade_persistence.'),
     Entry('persistence.too-many-connections', 'FAILURE',
-          'The server, or the account, has no connection left.',
+          'The server, or the account, has no connection left, or too few '
+          'for one worker.',
           'Workers fail at random, whenever they come too late. TaskFlow '
           'does not retry.',
           'Raise max_connections of the server or MAX_USER_CONNECTIONS of '

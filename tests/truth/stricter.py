@@ -52,6 +52,9 @@ REASONS: dict[str, list[Reason]] = {
     'migration.ahead': [Reason(
         'Another release has migrated the tables; this one cannot migrate '
         'them again.')],
+    'migration.incomplete': [Reason(
+        'The tables are not what their revision says: workers get slow, and '
+        'the next migration fails.', 'lacks index')],
     'config.unknown-option': [_BY_CHANCE],
     'config.misplaced-option': [_BY_CHANCE],
     'config.release': [_BY_CHANCE],
