@@ -34,6 +34,12 @@ _SYSTEMS = [
 _ONCE_WRONG = [
     # Read by no driver for etcd, and octavia-worker ends at start-up.
     'mariadb/etcd/backend_password=substituted',
+    # A worker needs two.
+    'mariadb-one-connection/redis', 'postgresql-one-connection/redis',
+    # A line break, which ZooKeeper takes in no path.
+    'mariadb/zookeeper/backend_namespace@continued',
+    # No number, with which the drill itself failed.
+    'mariadb/redis/expiration_time=empty',
     # It was taken for a placeholder.
     'mariadb/redis/backend_namespace=longer',
 ]

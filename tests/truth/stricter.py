@@ -55,6 +55,9 @@ REASONS: dict[str, list[Reason]] = {
     'migration.incomplete': [Reason(
         'The tables are not what their revision says: workers get slow, and '
         'the next migration fails.', 'lacks index')],
+    'config.host-invalid': [Reason(
+        'Not every program reads such an address: a leading zero makes it '
+        'octal for some, and is an error for others.', 'is no IPv4 address')],
     'config.unknown-option': [_BY_CHANCE],
     'config.misplaced-option': [_BY_CHANCE],
     'config.release': [_BY_CHANCE],

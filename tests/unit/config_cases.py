@@ -124,6 +124,10 @@ PRESENT = [
     Case('invalid-value', ZOOKEEPER + 'jobboard_backend_namespace = /a§\n'),
     Case('invalid-value', ZOOKEEPER + 'jobboard_backend_namespace = a//b§\n'),
     Case('invalid-value', ZOOKEEPER + 'jobboard_backend_namespace = ../a§\n'),
+    Case('invalid-value', ZOOKEEPER
+         + 'jobboard_backend_namespace = a\x07b§\n'),
+    Case('invalid-value', ZOOKEEPER
+         + 'jobboard_backend_namespace = \N{BALLOON}§\n'),
     # oslo.config refuses these whatever the jobboard is, and every service
     # logs all of its options when it starts.
     Case('invalid-value', OFF + 'jobboard_backend_port = 99999§\n'),

@@ -159,14 +159,19 @@ def paths(view: View) -> Iterator[Finding]:
 
 def _namespace(value):
     """Yield a ZooKeeper path that is of no use to a worker."""
+    refused = clients_zookeeper.REFUSED
     try:
-        if clients_zookeeper.paths(value.value).claimable:
+        if refused.search(value.value):
+            what = ('which has a character that ZooKeeper refuses '
+                    '(BadArgumentsError)')
+        elif clients_zookeeper.paths(value.value).claimable:
             return
-        what = ('on which TaskFlow does not find its own jobs again: it posts '
-                'them and cannot claim them (NotFound)')
+        else:
+            what = ('on which TaskFlow does not find its own jobs again: it '
+                    'posts them and cannot claim them (NotFound)')
     except ValueError:
         what = 'which kazoo refuses (ValueError)'
-    parts = [part for part in value.value.split('/')
+    parts = [part for part in refused.sub('', value.value).split('/')
              if part not in ('', '.', '..')]
     yield finding(
         'config.invalid-value',
