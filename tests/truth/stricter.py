@@ -58,6 +58,14 @@ REASONS: dict[str, list[Reason]] = {
     'config.host-invalid': [Reason(
         'Not every program reads such an address: a leading zero makes it '
         'octal for some, and is an error for others.', 'is no IPv4 address')],
+    'config.placeholder': [Reason(
+        'A placeholder in the place of a password: the server asks for none, '
+        'or for one that everybody knows.', 'password')],
+    'config.invalid-value': [
+        Reason('Claims have no end, so nobody goes on with the flows of a '
+               'worker that died.', 'jobboard_expiration_time is empty'),
+        Reason('Threads below one: any other jobboard, and Octavia without '
+               'one, fails.', r'max_workers = (0|-\d+) ')],
     'config.unknown-option': [_BY_CHANCE],
     'config.misplaced-option': [_BY_CHANCE],
     'config.release': [_BY_CHANCE],

@@ -21,9 +21,11 @@ from octavia_v2_checks import settings as settings_
 from octavia_v2_checks import waivers
 from octavia_v2_checks.checks.config.names import nearest
 from octavia_v2_checks.checks.config.view import DRIVER_OF
+from octavia_v2_checks.checks.config.view import ETCD
 from octavia_v2_checks.checks.config.view import named
 from octavia_v2_checks.checks.config.view import OF_SENTINEL
 from octavia_v2_checks.checks.config.view import plain
+from octavia_v2_checks.checks.config.view import REDIS
 from octavia_v2_checks.checks.config.view import SERVER
 from octavia_v2_checks.checks.config.view import shown
 from octavia_v2_checks.checks.config.view import View
@@ -33,6 +35,15 @@ from octavia_v2_checks.findings import finding
 from octavia_v2_checks.settings import providers
 from octavia_v2_checks.settings import redact
 from octavia_v2_checks.upstream import clients_zookeeper
+
+#: Driver and option -> seconds beyond which server or client refuse: etcd's
+#: longest lease, milliseconds in the 14 digits of a number in Lua, and
+#: nanoseconds in Python.
+_LONGEST = {
+    (ETCD, 'jobboard_expiration_time'): 9_000_000_000,
+    (REDIS, 'jobboard_expiration_time'): 99_999_999_999,
+    (ETCD, 'jobboard_etcd_timeout'): 9_223_372_036,
+}
 
 #: Seconds of Octavia's own default.
 _SHORTEST_CLAIM = 30
@@ -236,6 +247,19 @@ def short_claims(view: View) -> Iterator[Finding]:
             f'{value.value / 2:g} s loses its job.', **value.where)
 
 
+def too_long(view: View) -> Iterator[Finding]:
+    """Yield times that the worker's client cannot ask for."""
+    for (driver, name), longest in _LONGEST.items():
+        value = view.usable(name) if driver == view.driver else None
+        if value and value.value and value.value > longest:
+            yield finding(
+                'config.invalid-value',
+                f'{shown(value)} is more seconds than {SERVER[driver]} or '
+                f'its client can count.',
+                f'Write a number of {longest} or less, such as '
+                f'{_SHORTEST_CLAIM}.', **value.where)
+
+
 def no_revert(view: View) -> Iterator[Finding]:
     """Yield the debugging switch that leaves everything half made."""
     value = view.usable('disable_revert')
@@ -246,4 +270,4 @@ def no_revert(view: View) -> Iterator[Finding]:
 
 
 RULES = [sources, invalid, strange_providers, paths, trap, ignored,
-         short_claims, no_revert]
+         short_claims, too_long, no_revert]
