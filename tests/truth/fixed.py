@@ -42,7 +42,7 @@ _ONCE_WRONG = [
     'mariadb/redis/expiration_time=empty',
     # No lease lasts so long.
     'mariadb/etcd/expiration_time=longest',
-    'mariadb/redis/expiration_time~100000000000',
+    'mariadb/redis/expiration_time~100000000000000',
     # It was taken for a placeholder.
     'mariadb/redis/backend_namespace=longer',
 ]

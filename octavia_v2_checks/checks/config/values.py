@@ -37,11 +37,11 @@ from octavia_v2_checks.settings import redact
 from octavia_v2_checks.upstream import clients_zookeeper
 
 #: Driver and option -> seconds beyond which server or client refuse: etcd's
-#: longest lease, milliseconds in the 14 digits of a number in Lua, and
+#: longest lease, milliseconds in the 17 digits of a number of Redis, and
 #: nanoseconds in Python.
 _LONGEST = {
     (ETCD, 'jobboard_expiration_time'): 9_000_000_000,
-    (REDIS, 'jobboard_expiration_time'): 99_999_999_999,
+    (REDIS, 'jobboard_expiration_time'): 99_999_999_999_999,
     (ETCD, 'jobboard_etcd_timeout'): 9_223_372_036,
 }
 
