@@ -83,6 +83,16 @@ class Outcome:
         return jobboards.board.kinds[self.name.split('/')[1]].family
 
     @property
+    def is_certain(self) -> bool:
+        """Whether another look, with more time, can show nothing else."""
+        if self.kind.startswith('false'):
+            return False
+        # What only takes long looks like what hangs.
+        hangs = not self.works and not self.said['classes']
+        return not hangs or any(id_.endswith('.timeout')
+                                for id_, _ in self.failures)
+
+    @property
     def kind(self) -> str:
         """``agreement``, ``false pass``, ``false alarm`` or ``stricter``."""
         passes = self.level < 2
@@ -165,7 +175,7 @@ class Lane:
     def judge(self, case: Case) -> Outcome:
         """Judge a case, and again if the verdict seems to be wrong."""
         outcome = self._judge(case, SECONDS)
-        if outcome.kind in ('agreement', 'stricter'):
+        if outcome.is_certain:
             return outcome
         return dataclasses.replace(self._judge(case, PATIENCE), again=True)
 

@@ -173,6 +173,18 @@ def test_kinds(level, failures, works, kind):
     assert outcome.stock_kind is None
 
 
+@pytest.mark.parametrize('level, found, works, classes, certain', [
+    (0, [], True, [], True), (0, [], False, ['JobFailure'], False),
+    (2, [REFUSED], True, [], False), (2, [REFUSED], False, ['X'], True),
+    (2, [REFUSED], False, [], False),
+    (2, [('jobboard.timeout', '')], False, [], True),
+    (2, [FAILURE], True, [], True)])
+def test_what_is_looked_at_again(level, found, works, classes, certain):
+    outcome = judging.Outcome('mariadb/redis', level, found, works,
+                              {'classes': classes})
+    assert outcome.is_certain == certain
+
+
 @pytest.mark.parametrize('result, works, kind', [
     (0, True, 'agreement'), (1, False, 'false pass'),
     (2, True, 'false alarm'), (3, False, 'agreement'),
