@@ -82,11 +82,9 @@ def migrate(url: str, revision: str = 'head') -> None:
     """Let TaskFlow make its tables."""
     import sqlalchemy
     from taskflow.persistence.backends.sqlalchemy import migration
-    # Up to TaskFlow 5 this may be SQLAlchemy 1.4.
-    engine = sqlalchemy.create_engine(url, future=True)
-    with engine.connect() as connection:
+    engine = sqlalchemy.create_engine(url)
+    with engine.begin() as connection:
         migration.db_sync(connection, revision)
-        connection.commit()
     engine.dispose()
 
 

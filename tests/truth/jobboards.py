@@ -298,8 +298,8 @@ class Sentinels:
             member.command('SENTINEL', 'DEBUG', 'publish-period', 50,
                            'info-period', 100, 'ping-period', 50)
         process.wait_until(lambda: all(
-            member.client().sentinel_master(MASTER)['num-other-sentinels']
-            == 2 for member in self.members), 'they do not know each other')
+            member.client().info('sentinel')['master0']['sentinels'] == 3
+            for member in self.members), 'they do not know each other')
 
 
 class Sentinel(Redis):
