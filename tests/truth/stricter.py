@@ -58,6 +58,9 @@ REASONS: dict[str, list[Reason]] = {
     'config.host-invalid': [Reason(
         'Not every program reads such an address: a leading zero makes it '
         'octal for some, and is an error for others.', 'is no IPv4 address')],
+    'config.dict-missing-key': [Reason(
+        'Files for TLS are named, and TLS is off: what was to be protected '
+        'is not.', 'TLS is off')],
     'config.placeholder': [Reason(
         'A placeholder in the place of a password: the server asks for none, '
         'or for one that everybody knows.', 'password')],

@@ -86,9 +86,11 @@ class _Team(team.Team):
         return self.said
 
 
-def _prepare(path):
+def _prepare(path, seconds):
     """Let the drill be a worker's everyday work."""
     _Team.path = path
+    # What a worker gets over, it may get over late.
+    director._CLAIMING, director._GRACE = seconds, seconds / 2
     stage.teams.Team = _Team
     # Our opinion of a configuration is what is to be judged.
     stage.obstacle = lambda settings: None
@@ -138,7 +140,7 @@ def main(args) -> None:
     """
     path, seconds = args
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    _prepare(path)
+    _prepare(path, float(seconds))
     said = _works(path, float(seconds))
     sys.stdout.write(json.dumps(said) + '\n')
     sys.stdout.flush()
