@@ -60,7 +60,7 @@ def _tell(outcome, seconds):
 def main() -> int:
     """Draw, judge, tell, and write.
 
-    :returns: 1 if a verdict is wrong
+    :returns: 1 if a verdict is wrong, or a case could not be judged
     """
     args = _arguments()
     seed = random.SystemRandom().randrange(10 ** 6) if (
@@ -69,18 +69,26 @@ def main() -> int:
                           else drawing.Drawing(seed).cases(args.cases))
     print(f'{len(names)} cases, seed {seed}', flush=True)
     outcomes = {}
+    broken = []
     begin = time.monotonic()
     with contextlib.ExitStack() as stack:
         lab = labs.Lab(stack)
         for name, outcome in judging.run(lab, names, args.lanes):
+            if isinstance(outcome, Exception):
+                broken.append(name)
+                print(f'not judged: {name}: {outcome!r}', flush=True)
+                continue
             outcomes[name] = outcome
             _tell(outcome, time.monotonic() - begin)
             if args.case:
                 print('        ', outcome.said)
-        stock = names[:args.stock]
+        stock = [name for name in names if name in outcomes][:args.stock]
         for name, result in judging.run(
                 lab, stock, lanes=judging.STOCK_LANES,
                 task=judging.Lane.ask_stock) if stock else ():
+            if isinstance(result, Exception):
+                print(f'not asked: {name}: {result!r}', flush=True)
+                continue
             outcomes[name].asked_stock = True
             outcomes[name].stock = result
             print(f'{time.monotonic() - begin:7.1f} stock '
@@ -91,7 +99,7 @@ def main() -> int:
     if args.write:
         record.write(page.RECORD, found)
         page.main()
-    return int(any(o.kind.startswith('false') for o in outcomes.values()))
+    return int(bool(broken or found['wrong']))
 
 
 if __name__ == '__main__':

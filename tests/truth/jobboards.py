@@ -440,17 +440,21 @@ class ZooKeeper(Board):
 
     def client(self):
         """An administrator's client, which the caller stops."""
-        return self.server.client()
+        from kazoo import client
+        started = client.KazooClient(','.join(
+            f'{member.host}:{member.port}' for member in self.server.members
+            if member.mode()))
+        started.start(30)
+        return started
 
     def reset(self) -> None:
-        if not any(member.mode() for member in self.server.members):
-            return
-        client = self.client()
-        try:
-            self._remove_below(client, '/')
-        finally:
-            client.stop()
-            client.close()
+        if any(member.mode() for member in self.server.members):
+            client = self.client()
+            try:
+                self._remove_below(client, '/')
+            finally:
+                client.stop()
+                client.close()
 
     def _remove_below(self, client, parent):
         from kazoo import exceptions
@@ -540,6 +544,10 @@ def _zookeeper_down(lab, *numbers):
     server = _zookeeper(lab, 3)
     for number in numbers:
         server.members[number].kill()
+    serving = 2 if len(numbers) == 1 else 0
+    process.wait_until(
+        lambda: sum(bool(m.mode()) for m in server.members) == serving,
+        'no vote')
     return ZooKeeper(server)
 
 

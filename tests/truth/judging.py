@@ -225,6 +225,8 @@ def run(lab: labs.Lab, names: list[str], lanes: int = LANES,
         ) -> Iterator[tuple[str, Any]]:
     """Yield names of cases, and what a task makes of them, as they end.
 
+    What a task raises is yielded, too.
+
     :param task: what a lane does with a case
     """
     free: queue.SimpleQueue[Lane] = queue.SimpleQueue()
@@ -255,4 +257,5 @@ def run(lab: labs.Lab, names: list[str], lanes: int = LANES,
             done, _ = concurrent.futures.wait(
                 busy, return_when=concurrent.futures.FIRST_COMPLETED)
             for future in done:
-                yield busy.pop(future).name, future.result()
+                yield busy.pop(future).name, (
+                    future.exception() or future.result())

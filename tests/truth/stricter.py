@@ -36,6 +36,10 @@ class Reason(NamedTuple):
 _BY_CHANCE = Reason(
     'An option has no effect: what works is its default, by chance.')
 
+_PART_OF_IT = Reason(
+    'A quote or a comment is a part of the namespace: hosts without it have '
+    'another jobboard.', 'namespace')
+
 #: Finding -> its reasons.
 REASONS: dict[str, list[Reason]] = {
     'jobboard.eviction': [Reason(
@@ -61,9 +65,13 @@ REASONS: dict[str, list[Reason]] = {
     'config.dict-missing-key': [Reason(
         'Files for TLS are named, and TLS is off: what was to be protected '
         'is not.', 'TLS is off')],
-    'config.placeholder': [Reason(
-        'A placeholder in the place of a password: the server asks for none, '
-        'or for one that everybody knows.', 'password')],
+    'config.placeholder': [
+        Reason('A placeholder in the place of a password: the server asks '
+               'for none, or for one that everybody knows.', 'password'),
+        Reason('A placeholder in the place of the namespace: who else reads '
+               'the same guide has the same.', 'namespace')],
+    'config.inline-comment': [_PART_OF_IT],
+    'config.half-quoted': [_PART_OF_IT],
     'config.invalid-value': [
         Reason('Claims have no end, so nobody goes on with the flows of a '
                'worker that died.', 'jobboard_expiration_time is empty'),
