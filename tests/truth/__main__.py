@@ -14,11 +14,13 @@
 """Compares verdicts with what workers do.
 
 Usage: python -m tests.truth [--cases N] [--seed S] [--stock N]
+[--resume]
 [--write], or python -m tests.truth --case NAME...
 """
 
 import argparse
 import contextlib
+import dataclasses
 import random
 import sys
 import time
@@ -44,6 +46,9 @@ def _arguments():
                         help='cases at a time')
     parser.add_argument('--stock', type=int, default=0, metavar='N',
                         help='let the stock check judge N of them, too')
+    parser.add_argument('--resume', action='store_true',
+                        help='go on with the last run of this seed, and '
+                             'judge again what was wrong in it')
     parser.add_argument('--write', action='store_true',
                         help='put the result into the documentation')
     return parser.parse_args()
@@ -57,6 +62,37 @@ def _tell(outcome, seconds):
         print('        ', outcome.said, outcome.failures, flush=True)
 
 
+def _judge(lab, names, args, log):
+    """Judge cases; whether all of them could be."""
+    begin = time.monotonic()
+    complete = True
+    for name, outcome in judging.run(lab, names, args.lanes):
+        if isinstance(outcome, Exception):
+            complete = False
+            print(f'not judged: {name}: {outcome!r}', flush=True)
+            continue
+        log.add(outcome)
+        _tell(outcome, time.monotonic() - begin)
+        if args.case:
+            print('        ', outcome.said)
+    return complete
+
+
+def _ask_stock(lab, names, log):
+    """Let the stock check judge cases, too."""
+    begin = time.monotonic()
+    for name, result in judging.run(lab, names, judging.STOCK_LANES,
+                                    judging.Lane.ask_stock):
+        if isinstance(result, Exception):
+            print(f'not asked: {name}: {result!r}', flush=True)
+            continue
+        outcome = dataclasses.replace(log.outcomes[name], stock=result,
+                                      asked_stock=True)
+        log.add(outcome)
+        print(f'{time.monotonic() - begin:7.1f} stock {outcome.stock_kind} '
+              f'{name}', flush=True)
+
+
 def main() -> int:
     """Draw, judge, tell, and write.
 
@@ -68,38 +104,21 @@ def main() -> int:
     names = args.case or (fixed.CASES if args.fixed
                           else drawing.Drawing(seed).cases(args.cases))
     print(f'{len(names)} cases, seed {seed}', flush=True)
-    outcomes = {}
-    broken = []
-    begin = time.monotonic()
+    log = record.Log(seed, names, args.resume)
     with contextlib.ExitStack() as stack:
         lab = labs.Lab(stack)
-        for name, outcome in judging.run(lab, names, args.lanes):
-            if isinstance(outcome, Exception):
-                broken.append(name)
-                print(f'not judged: {name}: {outcome!r}', flush=True)
-                continue
-            outcomes[name] = outcome
-            _tell(outcome, time.monotonic() - begin)
-            if args.case:
-                print('        ', outcome.said)
-        stock = [name for name in names if name in outcomes][:args.stock]
-        for name, result in judging.run(
-                lab, stock, lanes=judging.STOCK_LANES,
-                task=judging.Lane.ask_stock) if stock else ():
-            if isinstance(result, Exception):
-                print(f'not asked: {name}: {result!r}', flush=True)
-                continue
-            outcomes[name].asked_stock = True
-            outcomes[name].stock = result
-            print(f'{time.monotonic() - begin:7.1f} stock '
-                  f'{outcomes[name].stock_kind} {name}', flush=True)
-    found = record.summary(list(outcomes.values()), seed)
+        complete = _judge(lab, log.missing(), args, log)
+        asked = [name for name in names[:args.stock]
+                 if name in log.outcomes
+                 and not log.outcomes[name].asked_stock]
+        _ask_stock(lab, asked, log)
+    found = record.summary(log)
     for line in record.lines(found):
         print(line)
     if args.write:
         record.write(page.RECORD, found)
         page.main()
-    return int(bool(broken or found['wrong']))
+    return int(bool(found['wrong']) or not complete)
 
 
 if __name__ == '__main__':

@@ -141,6 +141,12 @@ def _wrong(runs: dict[str, Any]) -> Iterable[str]:
             yield f'* Octavia {name}: {kind}, ``{case}``'
 
 
+def _corrected(runs: dict[str, Any]) -> Iterable[str]:
+    for name, found in runs.items():
+        for case in found['corrected']:
+            yield f'* Octavia {name}: ``{case}``'
+
+
 def _reasons(runs: dict[str, Any]) -> Iterable[str]:
     reasons = {reason for found in runs.values()
                for reason in found['reasons']}
@@ -160,10 +166,8 @@ def _releases(runs: dict[str, Any]) -> Iterable[str]:
         libraries = ', '.join(
             f'{library} {version}' for library, version in
             found['libraries'].items() if library != 'octavia')
-        again = found['again']
         yield (f'Octavia {name}\n   Python {found["python"]}, {libraries}; '
-               f'seed {found["seed"]}. {again} verdicts seemed wrong at '
-               f'first, on a busy machine, and were right when asked again.')
+               f'seed {found["seed"]}.')
 
 
 def _key(name: str) -> list[int]:
@@ -173,11 +177,13 @@ def _key(name: str) -> list[int]:
 def render(runs: dict[str, Any]) -> str:
     """The page."""
     runs = {name: runs[name] for name in sorted(runs, key=_key)}
-    wrong = list(_wrong(runs))
+    wrong, corrected = list(_wrong(runs)), list(_corrected(runs))
     return '\n'.join([
         HEAD + '\n'.join(_verdicts(runs)), '',
         *(['Wrong verdicts:', '', *wrong] if wrong else [
             'No verdict was wrong.']),
+        *(['', 'Wrong when the run began, fixed, and judged again:', '',
+           *corrected] if corrected else []),
         STRICTER + '\n'.join(_reasons(runs)),
         STOCK.format(seconds=60) + '\n'.join(_stock(runs)),
         TAIL.format(releases='\n'.join(_releases(runs)))])

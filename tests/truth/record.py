@@ -17,6 +17,7 @@ The record is a JSON document: the Octavia and its libraries -> the numbers.
 """
 
 import collections
+import dataclasses
 from importlib import metadata
 import json
 import pathlib
@@ -33,11 +34,53 @@ KINDS = ('agreement', 'stricter', 'false pass', 'false alarm')
 STOCK_KINDS = ('agreement', 'false pass', 'false alarm', 'nothing')
 
 
-def summary(outcomes: list[judging.Outcome], seed: int) -> dict[str, Any]:
-    """The numbers of a run.
+class Log:
+    """The outcomes of a run, kept in a file as they come.
 
-    :param seed: what the cases were drawn with
+    :param names: of its cases
+    :param resume: whether to begin with what the file has
+
+    :ivar outcomes: the last one of each case
+    :ivar once_wrong: cases whose verdict was wrong at any time
     """
+
+    def __init__(self, seed: int, names: list[str], resume: bool):
+        self.seed = seed
+        self.outcomes: dict[str, judging.Outcome] = {}
+        self.once_wrong: set[str] = set()
+        self._names = names
+        folder = pathlib.Path(__file__).parents[2] / '.tox' / 'truth-runs'
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / (f'{metadata.version("octavia")}-'
+                               f'{metadata.version("taskflow")}-{seed}.jsonl')
+        if not resume:
+            self._path.write_text('')
+        elif self._path.exists():
+            for line in self._path.read_text().splitlines():
+                self._keep(judging.Outcome(**json.loads(line)))
+
+    def _keep(self, outcome):
+        outcome.failures = [(id_, said) for id_, said in outcome.failures]
+        if outcome.name in self._names:
+            self.outcomes[outcome.name] = outcome
+            if outcome.kind.startswith('false'):
+                self.once_wrong.add(outcome.name)
+
+    def add(self, outcome: judging.Outcome) -> None:
+        """Keep an outcome."""
+        self._keep(outcome)
+        with self._path.open('a') as stream:
+            stream.write(json.dumps(dataclasses.asdict(outcome)) + '\n')
+
+    def missing(self) -> list[str]:
+        """Cases that were not judged yet, or wrong."""
+        return [name for name in self._names if name not in self.outcomes
+                or self.outcomes[name].kind.startswith('false')]
+
+
+def summary(log: Log) -> dict[str, Any]:
+    """The numbers of a run."""
+    outcomes = list(log.outcomes.values())
     boards: dict[str, collections.Counter] = {}
     for outcome in outcomes:
         count = boards.setdefault(outcome.board, collections.Counter())
@@ -47,14 +90,15 @@ def summary(outcomes: list[judging.Outcome], seed: int) -> dict[str, Any]:
         if outcome.asked_stock:
             count['stock cases'] += 1
             count[f'stock {outcome.stock_kind}'] += 1
+    wrong = sorted([o.name, o.kind] for o in outcomes
+                   if o.kind.startswith('false'))
     return {
-        'python': platform.python_version(), 'seed': seed,
+        'python': platform.python_version(), 'seed': log.seed,
         'libraries': {name: metadata.version(name) for name in _LIBRARIES},
         'boards': {name: dict(count)
                    for name, count in sorted(boards.items())},
-        'again': sum(o.again and o.kind == 'agreement' for o in outcomes),
-        'wrong': sorted((o.name, o.kind) for o in outcomes
-                        if o.kind.startswith('false')),
+        'wrong': wrong,
+        'corrected': sorted(log.once_wrong - {name for name, _ in wrong}),
         'reasons': dict(collections.Counter(
             stricter.reason(o.failures) for o in outcomes
             if o.kind == 'stricter'))}

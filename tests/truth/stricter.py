@@ -34,7 +34,8 @@ class Reason(NamedTuple):
 
 
 _BY_CHANCE = Reason(
-    'An option has no effect: what works is its default, by chance.')
+    'Something that is written has no effect: what works without it does so '
+    'by chance.')
 
 _PART_OF_IT = Reason(
     'A quote or a comment is a part of the namespace: hosts without it have '
@@ -62,6 +63,7 @@ REASONS: dict[str, list[Reason]] = {
     'config.host-invalid': [Reason(
         'Not every program reads such an address: a leading zero makes it '
         'octal for some, and is an error for others.', 'is no IPv4 address')],
+    'config.dict-unknown-key': [_BY_CHANCE],
     'config.dict-missing-key': [Reason(
         'Files for TLS are named, and TLS is off: what was to be protected '
         'is not.', 'TLS is off')],

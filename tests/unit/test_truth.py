@@ -195,17 +195,32 @@ def test_kinds_of_the_stock_check(result, works, kind):
     assert outcome.stock_kind == kind
 
 
-def test_a_record_and_its_page(tmp_path):
-    outcomes = [
-        judging.Outcome('mariadb/redis', 0, [], True, {}, stock=2,
-                        asked_stock=True),
-        judging.Outcome('mariadb/redis-acl/a=b', 0, [], False, {}),
-        judging.Outcome('mariadb/etcd', 2, [FAILURE], True, {}),
-        judging.Outcome('mariadb/etcd-tls', 2, [REFUSED], False, {}, True)]
-    found = record.summary(outcomes, 7)
-    assert found['wrong'] == [('mariadb/redis-acl/a=b', 'false pass')]
-    assert record.total(found, 'cases') == 4
-    assert found['again'] == 1
+@pytest.fixture
+def log(tmp_path, monkeypatch):
+    """A function: the log of a run with outcomes, in a folder of its own."""
+    monkeypatch.setattr(record, '__file__', str(tmp_path / 'a/b/c'))
+
+    def make(outcomes, resume=False):
+        made = record.Log(7, [o.name for o in OUTCOMES], resume)
+        for outcome in outcomes:
+            made.add(outcome)
+        return made
+
+    return make
+
+
+WRONG = judging.Outcome('mariadb/redis-acl/a=b', 0, [], False, {})
+OUTCOMES = [
+    judging.Outcome('mariadb/redis', 0, [], True, {}, stock=2,
+                    asked_stock=True), WRONG,
+    judging.Outcome('mariadb/etcd', 2, [FAILURE], True, {}),
+    judging.Outcome('mariadb/etcd-tls', 2, [REFUSED], False, {}, True)]
+
+
+def test_a_record_and_its_page(log, tmp_path):
+    found = record.summary(log(OUTCOMES))
+    assert found['wrong'] == [[WRONG.name, 'false pass']]
+    assert (record.total(found, 'cases'), found['corrected']) == (4, [])
     path = tmp_path / 'truth.json'
     record.write(path, found)
     record.write(path, found)
@@ -214,9 +229,22 @@ def test_a_record_and_its_page(tmp_path):
     text = page.render(read)
     assert page.row(*[f'**{name}**' for name in (*read, 'all')],
                     4, 2, 2, 1, 1, 0) in text
-    assert 'false pass, ``mariadb/redis-acl/a=b``' in text
+    assert f'false pass, ``{WRONG.name}``' in text
     assert stricter.reason([FAILURE]) in text
     assert 'No verdict was wrong' not in text
+
+
+def test_a_run_that_goes_on(log):
+    log(OUTCOMES[:3])
+    resumed = log([], resume=True)
+    assert resumed.missing() == [WRONG.name, OUTCOMES[3].name]
+    assert resumed.outcomes['mariadb/etcd'].kind == 'stricter'
+    resumed.add(dataclasses.replace(WRONG, works=True))
+    found = record.summary(resumed)
+    assert (found['wrong'], found['corrected']) == ([], [WRONG.name])
+    text = page.render({'19.0.0, TaskFlow 6': found})
+    assert f'``{WRONG.name}``' in text.partition('judged again')[2]
+    assert log([]).outcomes == {}
 
 
 def test_the_page_is_made_of_the_record():
