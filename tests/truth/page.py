@@ -170,8 +170,9 @@ def _releases(runs: dict[str, Any]) -> Iterable[str]:
                f'seed {found["seed"]}.')
 
 
-def _key(name: str) -> list[int]:
-    return [int(part) for part in name.partition(',')[0].split('.')]
+def _key(name: str) -> tuple[list[int], str]:
+    release = name.partition(',')[0]
+    return [int(part) for part in release.split('.')], name
 
 
 def render(runs: dict[str, Any]) -> str:
