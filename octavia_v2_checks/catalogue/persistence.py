@@ -82,7 +82,8 @@ ENTRIES = [
           'administrator of the server, grant the account privileges on it, '
           'and run octavia-db-manage upgrade_persistence.'),
     Entry('persistence.too-many-connections', 'FAILURE',
-          'The server, or the account, has no connection left.',
+          'The server, or the account, has no connection left, or too few '
+          'for one worker.',
           'Workers fail at random, whenever no connection is left. TaskFlow '
           'does not retry.',
           'Raise max_connections of the server or MAX_USER_CONNECTIONS of '

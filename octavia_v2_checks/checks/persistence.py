@@ -35,6 +35,9 @@ _EXPLAIN = {
     'DELETE': "EXPLAIN DELETE FROM {} WHERE uuid = ''",
 }
 
+#: With fewer connections at a time a worker fails at its first flow.
+_CONNECTIONS = 2
+
 _OLDEST = {'MySQL': (5, 7, 8), 'MariaDB': (10, 2, 3), 'PostgreSQL': (9, 5)}
 
 
@@ -139,10 +142,15 @@ def _report(base, slug, text, remedy=None):
 
 
 def _mysql(base) -> Iterator[findings.Finding | str]:
-    version, account, read_only = base.rows(
-        'SELECT VERSION(), CURRENT_USER(), @@global.read_only')[0]
+    version, account, read_only, limit = base.rows(
+        'SELECT VERSION(), CURRENT_USER(), @@global.read_only, '
+        '@@session.max_user_connections')[0]
     product = 'MariaDB' if 'mariadb' in version.lower() else 'MySQL'
     yield from _age(base, product, version)
+    yield from _limit(
+        base, account, int(limit) or None,
+        f'ALTER USER {statements.mysql_account(account)} WITH '
+        f'MAX_USER_CONNECTIONS 0;')
     missing: dict[str, list[str]] = {}
     for table in TABLES:
         for privilege, statement in _EXPLAIN.items():
@@ -217,11 +225,19 @@ def _galera(base):
 
 
 def _postgresql(base) -> Iterator[findings.Finding | str]:
-    version, account, schema, standby, read_only = base.rows(
+    version, account, schema, standby, read_only, *limits = base.rows(
         "SELECT current_setting('server_version'), current_user, "
         "current_schema(), pg_is_in_recovery(), "
-        "current_setting('default_transaction_read_only')")[0]
+        "current_setting('default_transaction_read_only'), (SELECT CASE WHEN "
+        "rolsuper THEN -1 ELSE rolconnlimit END FROM pg_roles WHERE rolname "
+        "= current_user), (SELECT datconnlimit FROM pg_database WHERE "
+        "datname = current_database())")[0]
     yield from _age(base, 'PostgreSQL', version)
+    for limit, kind, name in zip(limits, ('ROLE', 'DATABASE'),
+                                 (account, base.name), strict=True):
+        yield from _limit(
+            base, account, limit,
+            f'ALTER {kind} {statements.identifier(name)} CONNECTION LIMIT -1;')
     if standby:
         yield _report(
             base, 'not-writable',
@@ -306,6 +322,19 @@ def _age(base, product, version):
             f'{base.host} is {product} {_number(version)}, older than '
             f'{oldest}.', f'Upgrade the server to {product} {oldest} or '
             f'later.')
+
+
+def _limit(base, account, limit, remedy):
+    """Report an account that a worker cannot work with.
+
+    :param limit: its connections at a time; None or less than 0 for any
+    """
+    if limit is not None and 0 <= limit < _CONNECTIONS:
+        yield _report(
+            base, 'too-many-connections',
+            f'{account} may have {limit} connection at a time on '
+            f'{base.host}, and a worker needs more: it works on a flow, and '
+            f'at the same time posts others and renews its claim.', remedy)
 
 
 def _number(version: str) -> str:

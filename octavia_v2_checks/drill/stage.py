@@ -35,6 +35,9 @@ SESSION = 10.0
 #: Seconds that a drill may take in addition to three times those of a claim.
 ALLOWANCE = 30.0
 
+#: Seconds after which nobody waits for a claim any more.
+LONGEST = 86400.0
+
 #: Seconds within which everything must have been removed.
 REMOVAL = 10.0
 
@@ -235,8 +238,9 @@ class Stage:
             raise self.fail('loaded', 'undetermined', 'jobboard_enabled is '
                             'false for a worker.')
         claim = (SESSION if said['driver'] == view.ZOOKEEPER
-                 else max(0.0, float(said['expiration'])))
-        timeout = self._timeout or claim * 3 + ALLOWANCE
+                 # Without a number, it never ends.
+                 else max(0.0, float(said['expiration'] or 0)))
+        timeout = self._timeout or min(claim * 3, LONGEST) + ALLOWANCE
         self.clock = clock.Clock(timeout - self._removal,
                                  time.monotonic() - self._start)
         self._id = self._id or names.make(

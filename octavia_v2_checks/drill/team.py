@@ -78,15 +78,18 @@ class Team:
         self._control, theirs = socket.socketpair(
             socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            # A separate session: Ctrl-C is for the director only.
-            self._loader = subprocess.Popen(  # noqa: S603
-                [sys.executable, '-c', _BOOT, str(theirs.fileno()),
-                 json.dumps(sys.path)], pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL, start_new_session=True)
+            self._loader = self._start(theirs)
         self._control.send(json.dumps({'files': list(files)}).encode())
         self._selector = selectors.DefaultSelector()
         self._waiting: list[tuple[Member, channel.Message]] = []
+
+    def _start(self, control: socket.socket) -> subprocess.Popen:
+        # A separate session: Ctrl-C is for the director only.
+        return subprocess.Popen(  # noqa: S603
+            [sys.executable, '-c', _BOOT, str(control.fileno()),
+             json.dumps(sys.path)], pass_fds=[control.fileno()],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, start_new_session=True)
 
     @property
     def pid(self) -> int:

@@ -247,6 +247,17 @@ def test_account_out_of_connections(place):
     assert '1226' in found.message
 
 
+def test_too_few_connections(place):
+    """A worker needs two at a time; one is enough to be told so."""
+    spot = place()
+    spot.server.execute(f'GRANT USAGE ON *.* TO {spot.account} WITH '
+                        f'MAX_USER_CONNECTIONS 1')
+    found = probing.only(spot.probe(), 'persistence.too-many-connections')
+    assert '1 connection at a time' in found.message
+    spot.server.execute(found.remedy)
+    assert spot.probe() == []
+
+
 def test_old_server(write_config):
     with mariadb_server.MariaDB(version='5.5.68-MariaDB') as server:
         spot = Place(server, write_config)

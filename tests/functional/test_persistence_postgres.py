@@ -145,6 +145,17 @@ def test_too_many_connections(place):
     assert place.probe() == []
 
 
+@pytest.mark.parametrize('kind', ['ROLE', 'DATABASE'])
+def test_too_few_connections(place, kind):
+    """A worker needs two at a time; one is enough to be told so."""
+    name = {'ROLE': place.user, 'DATABASE': place.database}[kind]
+    place.server.execute(f'ALTER {kind} {name} CONNECTION LIMIT 1')
+    found = probing.only(place.probe(), 'persistence.too-many-connections')
+    assert f'{place.user} may have 1 connection at a time' in found.message
+    place.server.execute(found.remedy)
+    assert place.probe() == []
+
+
 def test_server_out_of_connections(write_config, driver):
     with postgres_server.PostgreSQL(
             max_connections=8, superuser_reserved_connections=3) as server:

@@ -19,6 +19,7 @@ import ssl
 import sys
 import threading
 
+from kazoo import exceptions as kazoo_exceptions
 from kazoo import security
 import pytest
 from taskflow import exceptions
@@ -108,6 +109,23 @@ def test_namespaces(probe, server, namespace):
         with board_of(probe, server,
                       jobboard_backend_namespace=namespace) as seen:
             assert seen.trashed() == 0
+
+
+def test_characters(server):
+    """What the server takes in a path is what we say that it takes."""
+    ends = (0x01, 0x1f, 0x7f, 0x9f, 0xe000, 0xf8ff, 0xfff0, 0xffff, 0x10000,
+            0x1f388, 0x10ffff)
+    with test_zookeeper._client(server) as client:
+        for number in {n + step for n in ends for step in (-1, 0, 1)}:
+            if number in (0, 0xd7ff + 1, 0xdfff, 0x110000):
+                continue  # no file can hold them, or they are no characters
+            try:
+                client.create(f'/a{chr(number)}b')
+                refused = False
+            except kazoo_exceptions.BadArgumentsError:
+                refused = True
+            assert refused == bool(clients_zookeeper.REFUSED.search(
+                chr(number))), hex(number)
 
 
 def test_a_chroot(probe, server):

@@ -116,6 +116,9 @@ PRESENT = [
     Case('invalid-value', 'jobboard_redis_backend_db =§\n'),
     Case('invalid-value', 'jobboard_redis_sentinel =§\n'),
     Case('invalid-value', 'jobboard_backend_namespace =§\n'),
+    Case('invalid-value', 'jobboard_expiration_time = 100000000000000§\n'),
+    Case('invalid-value', ETCD + 'jobboard_expiration_time = 9000000001§\n'),
+    Case('invalid-value', ETCD + 'jobboard_etcd_timeout = 9223372037§\n'),
     Case('invalid-value', ETCD + 'jobboard_etcd_timeout = 0§\n'),
     Case('invalid-value', ETCD + 'jobboard_etcd_timeout = None§\n'),
     Case('invalid-value', ETCD + 'jobboard_etcd_api_path =§\n'),
@@ -124,6 +127,10 @@ PRESENT = [
     Case('invalid-value', ZOOKEEPER + 'jobboard_backend_namespace = /a§\n'),
     Case('invalid-value', ZOOKEEPER + 'jobboard_backend_namespace = a//b§\n'),
     Case('invalid-value', ZOOKEEPER + 'jobboard_backend_namespace = ../a§\n'),
+    Case('invalid-value', ZOOKEEPER
+         + 'jobboard_backend_namespace = a\x07b§\n'),
+    Case('invalid-value', ZOOKEEPER
+         + 'jobboard_backend_namespace = \N{BALLOON}§\n'),
     # oslo.config refuses these whatever the jobboard is, and every service
     # logs all of its options when it starts.
     Case('invalid-value', OFF + 'jobboard_backend_port = 99999§\n'),
@@ -703,6 +710,8 @@ ABSENT = [
     Case('ignored-option', OFF + 'jobboard_etcd_timeout = 5\n'),
     Case('ignored-option', ZOOKEEPER + 'jobboard_expiration_time = 30\n'),
     Case('expiration-short', 'jobboard_expiration_time = 30\n'),
+    Case('invalid-value', 'jobboard_expiration_time = 9000000001\n'),
+    Case('invalid-value', ETCD + 'jobboard_expiration_time = 9000000000\n'),
     Case('expiration-short', OFF + 'jobboard_expiration_time = 5\n'),
     Case('expiration-short', ZOOKEEPER + 'jobboard_expiration_time = 5\n'),
     Case('disable-revert', 'disable_revert = false\n'),

@@ -21,9 +21,11 @@ from octavia_v2_checks import settings as settings_
 from octavia_v2_checks import waivers
 from octavia_v2_checks.checks.config.names import nearest
 from octavia_v2_checks.checks.config.view import DRIVER_OF
+from octavia_v2_checks.checks.config.view import ETCD
 from octavia_v2_checks.checks.config.view import named
 from octavia_v2_checks.checks.config.view import OF_SENTINEL
 from octavia_v2_checks.checks.config.view import plain
+from octavia_v2_checks.checks.config.view import REDIS
 from octavia_v2_checks.checks.config.view import SERVER
 from octavia_v2_checks.checks.config.view import shown
 from octavia_v2_checks.checks.config.view import View
@@ -33,6 +35,15 @@ from octavia_v2_checks.findings import finding
 from octavia_v2_checks.settings import providers
 from octavia_v2_checks.settings import redact
 from octavia_v2_checks.upstream import clients_zookeeper
+
+#: Driver and option -> seconds beyond which server or client refuse: etcd's
+#: longest lease, milliseconds in the 17 digits of a number of Redis, and
+#: nanoseconds in Python.
+_LONGEST = {
+    (ETCD, 'jobboard_expiration_time'): 9_000_000_000,
+    (REDIS, 'jobboard_expiration_time'): 99_999_999_999_999,
+    (ETCD, 'jobboard_etcd_timeout'): 9_223_372_036,
+}
 
 #: Seconds, the default of Octavia.
 _SHORTEST_CLAIM = 30
@@ -160,14 +171,19 @@ def paths(view: View) -> Iterator[Finding]:
 
 def _namespace(value):
     """Yield a ZooKeeper path that a worker cannot use."""
+    refused = clients_zookeeper.REFUSED
     try:
-        if clients_zookeeper.paths(value.value).claimable:
+        if refused.search(value.value):
+            what = ('which has a character that ZooKeeper refuses '
+                    '(BadArgumentsError)')
+        elif clients_zookeeper.paths(value.value).claimable:
             return
-        what = ('in which TaskFlow does not find its own jobs: it posts them '
-                'but cannot claim them (NotFound)')
+        else:
+            what = ('in which TaskFlow does not find its own jobs: it posts '
+                    'them but cannot claim them (NotFound)')
     except ValueError:
         what = 'which kazoo refuses (ValueError)'
-    parts = [part for part in value.value.split('/')
+    parts = [part for part in refused.sub('', value.value).split('/')
              if part not in ('', '.', '..')]
     yield finding(
         'config.invalid-value',
@@ -232,6 +248,19 @@ def short_claims(view: View) -> Iterator[Finding]:
             f'{value.value / 2:g} s loses its job.', **value.where)
 
 
+def too_long(view: View) -> Iterator[Finding]:
+    """Yield times that the worker's client cannot ask for."""
+    for (driver, name), longest in _LONGEST.items():
+        value = view.usable(name) if driver == view.driver else None
+        if value and value.value and value.value > longest:
+            yield finding(
+                'config.invalid-value',
+                f'{shown(value)} is more seconds than {SERVER[driver]} or '
+                f'its client can count.',
+                f'Write a number of {longest} or less, such as '
+                f'{_SHORTEST_CLAIM}.', **value.where)
+
+
 def no_revert(view: View) -> Iterator[Finding]:
     """Yield the debugging switch that leaves failed flows as they are."""
     value = view.usable('disable_revert')
@@ -242,4 +271,4 @@ def no_revert(view: View) -> Iterator[Finding]:
 
 
 RULES = [sources, invalid, strange_providers, paths, trap, ignored,
-         short_claims, no_revert]
+         short_claims, too_long, no_revert]

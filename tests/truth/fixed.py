@@ -1,0 +1,50 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Cases that every run of the tests judges."""
+
+#: Systems of each kind, and one fault of each sort.
+_SYSTEMS = [
+    'mariadb/redis', 'postgresql/redis-acl', 'sqlite/redis-password',
+    'mariadb-tls-client/redis-tls-client', 'mariadb/sentinel-acl',
+    'postgresql-tls-client/sentinel-tls-client', 'mariadb/zookeeper',
+    'mariadb/zookeeper-tls-client', 'mariadb/etcd', 'mariadb/etcd-tls-client',
+    'mariadb-reader/redis', 'mariadb-empty/redis', 'mariadb-behind/redis',
+    'postgresql-read-only/etcd', 'mariadb/redis-reader', 'mariadb/redis-full',
+    'mariadb/redis-tls-no-certificate', 'mariadb/zookeeper-as-installed',
+    'mariadb/zookeeper-no-jobs', 'mariadb/etcd-login',
+    'mariadb/redis/enabled=false', 'mariadb/redis/engine=misspelt',
+    'mariadb/redis/max_workers=zero', 'mariadb/redis/backend_password=wrong',
+    'mariadb/redis/backend_port=closed/persistence_connection=closed port',
+    'mariadb/sentinel-acl/redis_sentinel=another',
+    'mariadb/etcd/etcd_ssl_options=off',
+]
+
+#: Those whose verdict was wrong once, each from the day it was put right.
+_ONCE_WRONG = [
+    # Read by no driver for etcd, and octavia-worker ends at start-up.
+    'mariadb/etcd/backend_password=substituted',
+    # A worker needs two.
+    'mariadb-one-connection/redis', 'postgresql-one-connection/redis',
+    # A line break, which ZooKeeper takes in no path.
+    'mariadb/zookeeper/backend_namespace@continued',
+    # No number, with which the drill itself failed.
+    'mariadb/redis/expiration_time=empty',
+    # No lease lasts so long.
+    'mariadb/etcd/expiration_time=longest',
+    'mariadb/redis/expiration_time~100000000000000',
+    # It was taken for a placeholder.
+    'mariadb/redis/backend_namespace=longer',
+]
+
+CASES = _SYSTEMS + _ONCE_WRONG
