@@ -191,7 +191,7 @@ def test_a_member_is_something_else(probe):
 def test_quorum_out_of_reach(master, probe):
     with sentinel(master, quorum=3) as server:
         found = probing.only(probe(server), 'jobboard.sentinel-quorum')
-        assert 'to 3 and' in found.message
+        assert 'to 3, but' in found.message
         redis_probing.run(server, found.remedy)
         assert probe(server) == []
 

@@ -354,8 +354,9 @@ class Watch:
                 yield net.Fault(
                     'sentinel-quorum', f'{answer.peer} sets the quorum of '
                                        f'{self._shown} to {master.quorum}, '
-                                       f'but there are only {master.known} '
-                                       'Sentinels: no failover is possible.',
+                                       'but the number of Sentinels is '
+                                       f'{master.known}: no failover is '
+                                       'possible.',
                     statements.in_redis_cli(
                         f'SENTINEL SET {self._shown} quorum {majority}'),
                     answer.peer)
