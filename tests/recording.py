@@ -28,6 +28,12 @@ from octavia_v2_checks import findings
 _current = {'module': ''}
 
 
+def pytest_configure():
+    """Refuse to run where nobody has said where to."""
+    if 'FINDINGS' not in os.environ:
+        raise pytest.UsageError(f'{__name__} needs the variable FINDINGS')
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
     """Note whose findings follow."""
