@@ -199,7 +199,7 @@ def texts_of_the_package():
 def strange_words(text, pieces):
     """Return all plain words of a message, and those in none of the texts."""
     known = set()
-    for piece in pieces:
+    for piece in filter(text.__contains__, pieces):
         for match in re.finditer(re.escape(piece), text):
             known |= set(range(*match.span()))
     words = list(re.finditer(

@@ -111,6 +111,8 @@ def _answer(child, host, port, access, deadline):
                                            access)
         if isinstance(fault, errors.Final):
             better = errors.Final(*better.plain())
+        # A child that had no time to answer names no server.
+        better.host = better.host or peer
         return Answer(peer, better)
     master = said.pop('master')
     return Answer(peer, None, master=master and Master(**master), **said)
