@@ -218,8 +218,8 @@ class Guarded:
         """
         buffer = getattr(self._parser, '_buffer', None)  # type: ignore[attr-defined]
         self._limit, before = 1 << 62, self._limit
-        if buffer is None:
-            yield  # hiredis
+        if not hasattr(buffer, 'read'):
+            yield  # hiredis, which has what arrives in memory at once
         else:
             numbers = itertools.count(-skip)
             read = buffer.read
