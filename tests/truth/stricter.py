@@ -77,6 +77,8 @@ REASONS: dict[str, list[Reason]] = {
     'config.invalid-value': [
         Reason('Claims have no end, so nobody goes on with the flows of a '
                'worker that died.', 'jobboard_expiration_time is empty'),
+        Reason('The thread that renews claims never rests, or ends at once.',
+               'jobboard_expiration_time = [-+0_ ]'),
         Reason(_BY_CHANCE.text, 'is indented, so oslo.config takes it'),
         Reason('Threads below one: any other jobboard, and Octavia without '
                'one, fails.', r'max_workers = (0|-\d+) ')],
