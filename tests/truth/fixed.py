@@ -43,6 +43,8 @@ _ONCE_WRONG = [
     # No lease lasts so long.
     'mariadb/etcd/expiration_time=longest',
     'mariadb/redis/expiration_time~100000000000000',
+    # Written as latin-1 and read as UTF-8.
+    'mariadb/etcd/backend_namespace=unicode',
     # The drill lost itself in its own namespace.
     'mariadb/redis/backend_namespace=dollars',
     # It was taken for a placeholder.

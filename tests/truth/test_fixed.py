@@ -19,7 +19,6 @@ from tests.truth import fixed
 from tests.truth import judging
 from tests.truth import lab as labs
 
-
 #: Most of it is waiting.
 LANES = 4
 

@@ -127,6 +127,7 @@ PRESENT = [
     Case('invalid-value', ZOOKEEPER + 'jobboard_backend_namespace = /a§\n'),
     Case('invalid-value', ZOOKEEPER + 'jobboard_backend_namespace = a//b§\n'),
     Case('invalid-value', ZOOKEEPER + 'jobboard_backend_namespace = ../a§\n'),
+    Case('invalid-value', ETCD + 'jobboard_backend_namespace = größe§\n'),
     Case('invalid-value', ZOOKEEPER
          + 'jobboard_backend_namespace = a\x07b§\n'),
     Case('invalid-value', ZOOKEEPER
@@ -710,6 +711,8 @@ ABSENT = [
     Case('ignored-option', OFF + 'jobboard_etcd_timeout = 5\n'),
     Case('ignored-option', ZOOKEEPER + 'jobboard_expiration_time = 30\n'),
     Case('expiration-short', 'jobboard_expiration_time = 30\n'),
+    Case('invalid-value', 'jobboard_backend_namespace = größe\n'),
+    Case('invalid-value', ZOOKEEPER + 'jobboard_backend_namespace = größe\n'),
     Case('invalid-value', 'jobboard_expiration_time = 9000000001\n'),
     Case('invalid-value', ETCD + 'jobboard_expiration_time = 9000000000\n'),
     Case('expiration-short', OFF + 'jobboard_expiration_time = 5\n'),
