@@ -64,8 +64,8 @@ class Outcome:
     :ivar works: whether a worker has finished a flow
     :ivar said: what that worker has said
     :ivar again: whether it took a second look to agree
-    :ivar stock: result of the stock row; 3 for none because of an error,
-        None for none in time or not asked
+    :ivar stock: result of the stock row; 3 for a traceback, None for none
+        in time or not asked
     """
 
     name: str
@@ -105,10 +105,10 @@ class Outcome:
 
     @property
     def stock_kind(self) -> str | None:
-        """The same of the stock row, and ``nothing``; None if not asked."""
+        """The same of the stock row, or ``nothing``; None if not asked."""
         if not self.asked_stock:
             return None
-        if self.stock is None:
+        if self.stock in (None, 3):
             return 'nothing'
         passes = self.stock < 2
         if passes == self.works:
