@@ -60,6 +60,9 @@ REASONS: dict[str, list[Reason]] = {
     'migration.incomplete': [Reason(
         'The tables are not what their revision says: workers get slow, and '
         'the next migration fails.', 'lacks index')],
+    'config.persistence-url': [Reason(
+        'A name that nobody gives a database: more likely a mistake in the '
+        'URL.', 'in the name of its database')],
     'config.host-invalid': [Reason(
         'Not every program reads such an address: a leading zero makes it '
         'octal for some, and is an error for others.', 'is no IPv4 address')],
