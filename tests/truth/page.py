@@ -84,9 +84,9 @@ The stock check
 ===============
 
 The row "AmphoraV2 Check" of ``octavia-status upgrade check`` of the same
-releases, asked about the first of the same systems. It has no verdict where
-the command ended with a traceback, as it always does with the libraries of
-Octavia 14 to 16, or had said nothing after {seconds} seconds.
+releases, asked about the first of the same systems. The rows beside it were
+left out, for up to Octavia 16 one of them ends the command with a traceback
+here. It was stopped after {seconds} seconds.
 
 .. list-table::
    :header-rows: 1
@@ -96,7 +96,8 @@ Octavia 14 to 16, or had said nothing after {seconds} seconds.
      - Verdict agrees
      - False passes
      - False alarms
-     - No verdict
+     - Traceback
+     - Nothing in time
 """
 
 TAIL = """
