@@ -37,6 +37,9 @@ _BY_CHANCE = Reason(
     'Something that is written has no effect: what works without it does so '
     'by chance.')
 
+_UNPROTECTED = ('Files for TLS are named, or its switch is misspelt, and TLS is '
+                'off: what was to be protected is not.')
+
 _PART_OF_IT = Reason(
     'A quote or a comment is a part of the namespace: hosts without it have '
     'another jobboard.', 'namespace')
@@ -67,9 +70,8 @@ REASONS: dict[str, list[Reason]] = {
         'Not every program reads such an address: a leading zero makes it '
         'octal for some, and is an error for others.', 'is no IPv4 address')],
     'config.dict-unknown-key': [_BY_CHANCE],
-    'config.dict-missing-key': [Reason(
-        'Files for TLS are named, and TLS is off: what was to be protected '
-        'is not.', 'TLS is off')],
+    'config.dict-missing-key': [Reason(_UNPROTECTED, 'TLS is off')],
+    'config.dict-value': [Reason(_UNPROTECTED, 'takes it for no')],
     'config.placeholder': [
         Reason('A placeholder in the place of a password: the server asks '
                'for none, or for one that everybody knows.', 'password'),
