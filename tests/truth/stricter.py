@@ -37,8 +37,9 @@ _BY_CHANCE = Reason(
     'Something that is written has no effect: what works without it does so '
     'by chance.')
 
-_UNPROTECTED = ('Files for TLS are named, or its switch is misspelt, and TLS is '
-                'off: what was to be protected is not.')
+_UNPROTECTED = (
+    'Files for TLS are named, or its switch is misspelt, and TLS is off: '
+    'what was to be protected is not.')
 
 _PART_OF_IT = Reason(
     'A quote or a comment is a part of the namespace: hosts without it have '
