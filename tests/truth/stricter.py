@@ -78,7 +78,8 @@ REASONS: dict[str, list[Reason]] = {
                'for none, or for one that everybody knows.', 'password'),
         Reason('A placeholder in the place of the namespace: who else reads '
                'the same guide has the same.', 'namespace')],
-    'config.inline-comment': [_PART_OF_IT],
+    'config.inline-comment': [_PART_OF_IT, Reason(
+        _BY_CHANCE.text, 'jobboard_backend_hosts')],
     'config.half-quoted': [_PART_OF_IT],
     'config.invalid-value': [
         Reason('Claims have no end, so nobody goes on with the flows of a '
