@@ -63,24 +63,27 @@ def main() -> None:
                 found.append(figure)
                 print(_line(figure, found), flush=True)
     missed = [f for f in found if _missed(f, found)]
-    print(f'{len(missed)} of {sum(bool(f.goal or f.limit) for f in found)} '
-          f'goals missed' + ''.join(f'\n  {f.part}: {f.name}'
-                                    for f in missed))
+    goals = sum(bool(f.goal or f.thrift or f.limit) for f in found)
+    print(f'{len(missed)} of {goals} goals missed'
+          + ''.join(f'\n  {f.part}: {f.name}' for f in missed))
     if args.write:
         _write(args.write, found)
 
 
-def _ratio(figure, found):
+def _ratio(figure, found, field='seconds'):
     """Return the ratio to the figure it is compared with, or None."""
     base = next((f for f in found if f.part == figure.part
                  and f.name == figure.base), None)
-    return figure.seconds / base.seconds if base else None
+    if not base or not getattr(base, field) or not getattr(figure, field):
+        return None
+    return getattr(figure, field) / getattr(base, field)
 
 
 def _missed(figure, found):
-    ratio = _ratio(figure, found)
-    slow = figure.goal and ratio and ratio > figure.goal
-    return bool(slow or (figure.limit and figure.seconds > figure.limit))
+    return any(is_ and most and is_ > most for is_, most in (
+        (_ratio(figure, found), figure.goal),
+        (_ratio(figure, found, 'peak'), figure.thrift),
+        (figure.seconds, figure.limit)))
 
 
 def _line(figure, found):
@@ -89,6 +92,8 @@ def _line(figure, found):
     peak = f'{figure.peak:5.0f}' if figure.peak is not None else ' ' * 5
     words = [f'{ratio:.2f} of {figure.base}' if ratio else '',
              f'goal {figure.goal:g}' if figure.goal else '',
+             f'memory {_ratio(figure, found, "peak"):.2f}, goal '
+             f'{figure.thrift:g}' if figure.thrift else '',
              f'limit {figure.limit:.3g} s' if figure.limit else '',
              'MISSED' if _missed(figure, found) else '', figure.note]
     return (f'  {figure.name:50} {figure.seconds:9.3f} {spread} {peak} '
@@ -134,6 +139,9 @@ def _table(path, found):
             ratio = _ratio(f, found)
             goal = (f'at most {f.goal:g}' if f.goal else
                     f'at most {f.limit:.3g} s' if f.limit else '')
+            if f.thrift:
+                goal += (f'; memory {_ratio(f, found, "peak"):.2f}, at most '
+                         f'{f.thrift:g}')
             rows.writerow([
                 f.part if f.part != part else '', f.name, f'{f.seconds:.3f}',
                 '' if f.spread is None else f'{f.spread:.3f}',

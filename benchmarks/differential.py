@@ -52,14 +52,14 @@ STOCK_ROW = 'AmphoraV2 Check'
 LEVELS = ('Success', 'Warning', 'Failure')
 
 HEAD = """\
-=============================
-Compared with the stock check
-=============================
+==========
+Comparison
+==========
 
 .. Written by "tox -e differential"; changes are lost when it runs again.
 
-``octavia-status upgrade check`` has a row "AmphoraV2 Check" of its own. It
-imports the drivers and connects, and that is all. Each line below is a system
+``octavia-status upgrade check`` has the row "AmphoraV2 Check". It imports the
+drivers and opens a connection. Each line below is a system
 that was set up for it on real servers, with the verdict of that row and with
 the verdict of octavia-v2-checks, and the seconds that the two commands took.
 Both had their default settings. The stock command was stopped after {limit}
@@ -169,7 +169,7 @@ def row(line):
     shown = ', '.join(f'``{id_}``' for id_ in dict.fromkeys(line.ids))
     why = line.cell.why
     if line.stock is None:
-        why = f'After {LIMIT} s the stock command had said nothing.'
+        why = f'After {LIMIT} s the stock command had no result.'
     return '\n'.join([
         f'   * - {line.cell.title}',
         f'     - {stock}, {line.stock_seconds:.1f} s',
@@ -186,8 +186,9 @@ def page(found):
     summary = (
         f'Of {len(found)} systems the stock row judges {alike} as '
         f'octavia-v2-checks does. It passes {silent} in which workers fail '
-        f'or jobs get lost, has nothing to say of {late} within {LIMIT} '
-        f'seconds, and judges {len(found) - alike - silent - late} otherwise.')
+        f'or jobs get lost, has no result for {late} within {LIMIT} '
+        f'seconds, and judges {len(found) - alike - silent - late} '
+        f'differently.')
     versions = {name: metadata.version(name) for name in (
         'octavia', 'taskflow', 'redis', 'kazoo', 'etcd3gw', 'PyMySQL')}
     return (HEAD.format(limit=LIMIT, summary=textwrap.fill(summary, 78))

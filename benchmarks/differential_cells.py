@@ -50,7 +50,7 @@ class Lab:
 
     def system(self, database: mariadb.MariaDB | None = None
                ) -> cells.System:
-        """A healthy system with a database of its own."""
+        """A healthy system with a separate database."""
         return cells.System(self._folder(), database or self.database,
                             self.redis)
 
@@ -193,7 +193,7 @@ def redis_cell(title, id_, why, **options):
 redis_cell('Redis has used up maxmemory', 'jobboard.out-of-memory',
            'It refuses every job.', maxmemory='1mb')
 redis_cell('Redis may evict keys', 'jobboard.eviction',
-           'When memory runs short, it throws jobs or claims away.',
+           'When memory runs short, it evicts jobs or claims.',
            maxmemory='64mb', maxmemory_policy='allkeys-lru')
 redis_cell('Redis lacks the replicas that it needs to write',
            'jobboard.not-writable', 'It refuses every job.',
@@ -270,8 +270,8 @@ def place(lab, kind):
 
 @cell('A job that this release of Octavia cannot resume',
       'inflight.flow-unresolvable',
-      why='The first new worker throws the job away, and its load balancer '
-          'stays in PENDING for good.')
+      why='The first new worker discards the job, and its load balancer '
+          'stays in PENDING permanently.')
 def unresolvable(lab):
     spot = place(lab, boards.RedisPlace)
     with spot.board() as board:
@@ -281,8 +281,7 @@ def unresolvable(lab):
 
 
 @cell('A load balancer in PENDING_UPDATE with no job behind it',
-      'resources.pending', why='No worker will ever take it out of that '
-      'state.')
+      'resources.pending', why='No worker will ever end that state.')
 def pending(lab):
     system = lab.system()
     name = f'{system.database}_octavia'
@@ -309,7 +308,7 @@ def default_zookeeper(lab):
         yield lab.system().config(**at(server, **ZOOKEEPER))
 
 
-@cell('ZooKeeper lets nobody but others create jobs',
+@cell('ZooKeeper does not permit Octavia to create jobs',
       'jobboard.missing-permission',
       why='A worker connects, and fails at its first job.')
 def closed_zookeeper(lab):
@@ -325,7 +324,8 @@ def closed_zookeeper(lab):
 
 
 @cell('etcd requires authentication', 'jobboard.auth-unsupported',
-      why='Octavia has no login for etcd: it is refused at its first job.')
+      why='Octavia cannot authenticate to etcd: it is refused at its first '
+          'job.')
 def etcd_login(lab):
     with etcd.Etcd() as server:
         for path, body in (
@@ -338,7 +338,7 @@ def etcd_login(lab):
 
 
 @cell('etcd has lost two of three members', 'jobboard.no-quorum',
-      why='It answers what it knows, and takes no job.')
+      why='It answers with what it knows, but accepts no job.')
 def etcd_quorum(lab):
     with etcd.Etcd(3) as cluster:
         first, *others = cluster.members

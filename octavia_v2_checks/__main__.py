@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""``python -m octavia_v2_checks`` is the command, too."""
+"""``python -m octavia_v2_checks`` runs the command."""
 
 import sys
 

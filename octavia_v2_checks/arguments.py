@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the commands share: mistakes, types of arguments, the settings."""
+"""What the commands share: usage errors, argument types, the settings."""
 
 import argparse
 from collections.abc import Iterable
@@ -26,23 +26,24 @@ from octavia_v2_checks.reports import text as text_
 
 
 class Stop(Exception):
-    """Why the command ends: one line, which cannot harm a terminal."""
+    """Why the command ends: one line, safe to print on a terminal."""
 
     def __init__(self, said: str):
         super().__init__(text_.line(said))
 
 
 class Usage(Stop):
-    """What was typed cannot be done; the text says what to type instead."""
+    """A usage error; the text says what to type instead."""
 
 
 class Broken(Stop):
-    """The run cannot go on; the text says why."""
+    """The run cannot continue; the text says why."""
 
 
 @contextlib.contextmanager
 def secret_free(settings: Any) -> Iterator[None]:
-    """Take the secrets of a configuration out of what ends the command."""
+    """Remove the secrets of a configuration from the error that ends the
+    command."""
     try:
         yield
     except Stop as exc:
@@ -50,7 +51,7 @@ def secret_free(settings: Any) -> Iterator[None]:
 
 
 class Parser(argparse.ArgumentParser):
-    """Reports mistakes in one line, with exit code 64."""
+    """Reports usage errors in one line, with exit code 64."""
 
     def error(self, message: str) -> NoReturn:
         wrong = re.search(r"invalid choice: '(\S+)'|"
@@ -70,7 +71,7 @@ class Parser(argparse.ArgumentParser):
                     yield from parser._words()
 
     def _print_message(self, message, file=None):
-        # That of argparse keeps silent where stdout cannot be written.
+        # The method of argparse ignores a stdout that cannot be written.
         stream = file or sys.stdout
         stream.write(message)
         stream.flush()
@@ -106,7 +107,7 @@ def path(text: str) -> str:
 
 
 def ids(text: str) -> list[str]:
-    """Return the ids of an argument, which stand between commas."""
+    """Return the ids in a comma-separated argument."""
     return [part.strip() for part in text.split(',') if part.strip()]
 
 
@@ -118,20 +119,31 @@ def config_arguments(parser: argparse.ArgumentParser, dest: str) -> None:
         parser.add_argument(
             f'--config-{kind}', action=ConfigAction, const=kind,
             metavar=metavar, dest=dest, default=[],
-            help=f'read {what}; may be given several times, later ones win '
-                 f'(default: what octavia-status reads)')
+            help=f'read {what}; may be given several times, later files win '
+                 '(default: what octavia-status reads)')
+
+
+def format_argument(parser: argparse.ArgumentParser, *formats: str,
+                    default: Any = None) -> None:
+    """Add --format, of which the first choice is the default.
+
+    :param default: another default, for a part of a command
+    """
+    parser.add_argument('--format', choices=formats,
+                        default=default or formats[0],
+                        help=f'output format (default: {formats[0]})')
 
 
 def target_argument(parser: argparse.ArgumentParser) -> None:
     """Add --target-release."""
     parser.add_argument('--target-release', metavar='RELEASE',
-                        help='the Octavia that is to run, such as 16.0 or '
-                             '2025.1 (default: the installed one)')
+                        help='the Octavia release to check for, such as 16.0 '
+                             'or 2025.1 (default: the installed one)')
 
 
 def unknown(what: str, given: str, known: Iterable[str],
             rest: str | None = None) -> Usage:
-    """Return the mistake of naming something that does not exist.
+    """Return the usage error for a name that does not exist.
 
     :param rest: where to find all names, if they are too many to print
     """
@@ -143,7 +155,7 @@ def unknown(what: str, given: str, known: Iterable[str],
 
 
 def require_own(settings: Any) -> None:
-    """Refuse a run that nobody tells of options of ours that are wrong.
+    """Refuse a run in which no check reports invalid options of ours.
 
     :raises Usage: for the first of them
     """

@@ -13,6 +13,8 @@
 """The command ``octavia-v2-checks``."""
 
 import argparse
+from collections.abc import Iterator
+import contextlib
 import logging
 import sys
 import traceback
@@ -38,8 +40,8 @@ LOG = logging.getLogger(__package__)
 class _SecretFree(logging.Formatter):
     """Shows where an exception was raised, but not its text.
 
-    The messages of drivers and of oslo.config repeat the values they were
-    given, passwords among them.
+    The messages of drivers and of oslo.config repeat their arguments,
+    including passwords.
     """
 
     def formatException(self, ei):  # noqa: N802
@@ -52,13 +54,37 @@ class _SecretFree(logging.Formatter):
         return ''.join(lines).rstrip()
 
 
+class _Stderr(logging.StreamHandler):
+    """Says nothing of a stderr that cannot be written: its text is secret."""
+
+    def handleError(self, record):  # noqa: N802
+        pass
+
+
+@contextlib.contextmanager
+def _logging(wanted: bool) -> Iterator[None]:
+    """Log to stderr while the command runs."""
+    if not wanted:
+        yield
+        return
+    handler, level = _Stderr(), LOG.level
+    handler.setFormatter(_SecretFree('%(name)s: %(message)s'))
+    LOG.addHandler(handler)
+    LOG.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        LOG.removeHandler(handler)
+        LOG.setLevel(level)
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command."""
     whole = arguments.Parser(
         prog='octavia-v2-checks',
-        description='Tells before an upgrade whether the jobboard and the '
+        description='Checks before an upgrade whether the jobboard and the '
                     'persistence database of Octavia\'s amphorav2 provider '
-                    'work. Reads only, but for the drill.')
+                    'work. Only reads, except for drill.')
     whole.add_argument('-V', '--version', action='store_true',
                         help='print the version and exit')
     whole.add_argument('--debug', action='store_true',
@@ -82,12 +108,8 @@ def main(argv: list[str] | None = None) -> int:
     """
     argv = sys.argv[1:] if argv is None else argv
     streams.prepare()
-    if '--debug' in argv:
-        handler = logging.StreamHandler()
-        handler.setFormatter(_SecretFree('%(name)s: %(message)s'))
-        LOG.addHandler(handler)
-        LOG.setLevel(logging.DEBUG)
-    code, said = _outcome(argv)
+    with _logging('--debug' in argv):
+        code, said = _outcome(argv)
     if said:
         streams.tell(f'octavia-v2-checks: {said}')
     streams.finish()

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Time that runs out: the deadline of a run, and the clock of one probe."""
+"""Time limits: the deadline of a run, and the clock of one probe."""
 
 from collections.abc import Callable
 from collections.abc import Hashable
@@ -23,11 +23,11 @@ T = TypeVar('T')
 
 
 class OutOfTime(Exception):
-    """A question had no answer when its time was over."""
+    """A question had no answer in time."""
 
 
 class Crashed(Exception):
-    """What runs in a child process has an error in it.
+    """The code in a child process raised an error.
 
     :param what: class and place of the exception, without its text
     """
@@ -41,7 +41,7 @@ class Clock:
     """A point in time after which nothing is waited for.
 
     :param seconds: from now
-    :param spent: seconds of them that are over already
+    :param spent: seconds of them that have passed already
     """
 
     def __init__(self, seconds: float, spent: float = 0.0):
@@ -64,7 +64,7 @@ class Clock:
 
 
 class _Once:
-    """Things that several threads want, and that are made once."""
+    """Things that several threads use, and that are created once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -86,11 +86,11 @@ class _Once:
 
 
 class Deadline(Clock):
-    """One run: its time, of which every probe has a share, and what it uses.
+    """One run: its time, of which every probe has a share, and shared objects.
 
     :param seconds: for all probes together
     :param probe: at most for one question to a server
-    :param spent: seconds of them that are over already
+    :param spent: seconds of them that have passed already
     """
 
     def __init__(self, seconds: float, probe: float, spent: float = 0.0):
@@ -103,9 +103,9 @@ class Deadline(Clock):
         self.contacted: dict[str, None] = {}
 
     def shared(self, key: Hashable, make: Callable[[], T]) -> T:
-        """Return what all checks of this run share, made by the first.
+        """Return what all checks of this run share, created by the first.
 
-        :raises Exception: what making it raised, for each of them
+        :raises Exception: the exception of creating it, for each of them
         """
         return self._shared.get(key, make)
 
@@ -114,7 +114,7 @@ class Deadline(Clock):
         return self._kept.get(key, make)
 
     def at_end(self, function: Callable[[], None]) -> None:
-        """Have a function called when the run is over."""
+        """Register a function to be called when the run is over."""
         self._at_end.append(function)
 
     def close(self) -> None:
@@ -136,8 +136,8 @@ class Deadline(Clock):
 def bounded(function: Callable[[], T], clock: Clock) -> T:
     """Call something that may never return, such as ``getaddrinfo``.
 
-    What does not return in time goes on in a daemon thread, which does not
-    hold the process at its end.
+    What does not return in time continues in a daemon thread, which does not
+    keep the process alive.
 
     :returns: what the function returns
     :raises OutOfTime: if it has not returned when the clock ran out

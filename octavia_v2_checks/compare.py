@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Reports of several hosts: do they agree on what resumption needs?"""
+"""Reports of several hosts: do they agree on what resumption requires?"""
 
 import collections
 from collections.abc import Callable
@@ -37,12 +37,12 @@ LARGEST = 16 << 20
 
 
 class Unusable(Exception):
-    """A file that is no report; the text names it and says what to do."""
+    """A file that is not a report; the text names it and says what to do."""
 
 
 @dataclasses.dataclass(frozen=True)
 class HostReport:
-    """What the report of one host says that matters here.
+    """The relevant parts of the report of one host.
 
     :ivar name: the host, with the file if two reports name the same host
     :ivar host: the host that the report names
@@ -56,10 +56,10 @@ class HostReport:
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """One thing in which hosts differ.
+    """One difference between hosts.
 
-    :ivar values: each value, as shown, with the hosts that have it; the one
-        that most have first
+    :ivar values: each value, as shown, with the hosts that have it; the most
+        common first
     """
 
     what: str
@@ -85,7 +85,7 @@ def _harmless(_values: Sequence[Any]) -> Severity:
 
 
 def _if_disjoint(values: Sequence[Any]) -> Severity:
-    """Lists that overlap are most likely of the same servers."""
+    """Lists that overlap most likely belong to the same servers."""
     common = set.intersection(*(set(v) for v in values))
     return Severity.WARNING if common else Severity.FAILURE
 
@@ -101,14 +101,14 @@ class _Rule(NamedTuple):
     remedy: str
 
 
-_RELEASES = ('Upgrade the controllers to one release, and let the workers of '
-             'the old one finish their jobs before: octavia-v2-checks '
-             'upgrade check --only inflight')
+_RELEASES = ('Upgrade the controllers to one release, after the workers of '
+             'the old one have finished their jobs: octavia-v2-checks upgrade '
+             'check --only inflight')
 
 _RULES = {
     'jobboard_enabled': _Rule(
         _always, 'Some hosts use the jobboard and some do not: flows of the '
-        'others die with their worker.',
+        'latter are lost with their worker.',
         'Set [task_flow] jobboard_enabled to the same value on all.'),
     'jobboard_backend_driver': _Rule(
         _always, 'The hosts look for jobs on different kinds of servers.',
@@ -128,8 +128,9 @@ _RULES = {
         'balancer waits for another worker depends on which one died.',
         'Set [task_flow] jobboard_expiration_time to the same value on all.'),
     'persistence': _Rule(
-        _always, 'The hosts record their flows in different databases: who '
-        'takes a job of another finds no logbook, and trashes the job.',
+        _always, 'The hosts record their flows in different databases: a '
+        'worker that claims a job of another host finds no logbook, and '
+        'trashes the job.',
         'Set [task_flow] persistence_connection to the same database on '
         'all.'),
     'octavia': _Rule(
@@ -147,7 +148,7 @@ _LOCAL = re.compile(
 def read(paths: Sequence[str]) -> list[HostReport]:
     """Read the JSON reports of several hosts.
 
-    :raises Unusable: for a file that is none, and for fewer than two
+    :raises Unusable: for a file that is not a report, and for fewer than two
     """
     if len(paths) < 2:
         raise Unusable('name at least two reports, of different hosts')
@@ -161,7 +162,7 @@ def read(paths: Sequence[str]) -> list[HostReport]:
 
 
 def _values(path, document):
-    """Return what must agree, and see that it can be compared."""
+    """Return what must agree, if it can be compared."""
     given = document['resumption'] | {name: document.get(name)
                                       for name in ('octavia', 'taskflow')}
     values = {name: given.get(name) for name in _RULES}
@@ -170,9 +171,9 @@ def _values(path, document):
         kinds = str if isinstance(value, list) else (
             str, int, float, type(None))
         if not all(isinstance(part, kinds) for part in parts):
-            raise Unusable(f'{path}: "{name}" is no text, number or list of '
-                           f'texts. Write it with octavia-v2-checks upgrade '
-                           f'check --json')
+            raise Unusable(f'{path}: "{name}" is not a text, number or list '
+                           'of texts. Write it with octavia-v2-checks upgrade '
+                           'check --json')
     return values
 
 
@@ -181,20 +182,20 @@ def _document(path):
         with open(path, 'rb') as stream:
             data = stream.read(LARGEST + 1)
         if len(data) > LARGEST:
-            raise Unusable(f'{path}: more than {LARGEST >> 20} MiB, which no '
-                           f'report has')
+            raise Unusable(f'{path}: larger than {LARGEST >> 20} MiB, so not '
+                           'a report')
         document = json.loads(data.decode())
     except OSError as exc:
         raise Unusable(f'{path}: {os.strerror(exc.errno or 0)}') from None
-    # The last is what Python says of ten thousand brackets.
+    # Python raises the last one for ten thousand brackets.
     except (ValueError, RecursionError):
-        raise Unusable(f'{path}: no JSON. Write it with octavia-v2-checks '
-                       f'upgrade check --json') from None
+        raise Unusable(f'{path}: not JSON. Write it with octavia-v2-checks '
+                       'upgrade check --json') from None
     if not isinstance(document, dict) or document.get(
             'schema_version') != SCHEMA_VERSION:
-        raise Unusable(f'{path}: no report with "schema_version": '
+        raise Unusable(f'{path}: not a report with "schema_version": '
                        f'{SCHEMA_VERSION}. Write it with octavia-v2-checks '
-                       f'upgrade check --json')
+                       'upgrade check --json')
     if not (isinstance(document.get('host'), str)
             and isinstance(document.get('resumption'), dict)):
         raise Unusable(f'{path}: a report without "host" and "resumption". '
@@ -217,13 +218,14 @@ def differences(reports: Sequence[HostReport]) -> list[Difference]:
                                     rule.remedy, values))
         elif known and len(known) < len(given) and _comparable(what, reports):
             found.append(Difference(
-                what, Severity.WARNING, f'The reports of some hosts do not '
-                f'tell {what}.', 'Run the check where Octavia runs.', values))
+                what, Severity.WARNING, 'The reports of some hosts do not '
+                'contain '
+                f'{what}.', 'Run the check where Octavia runs.', values))
         elif len({r.host for r in reports if r.values.get(what)
                   is not None}) > 1 and _is_local(known):
             found.append(Difference(
-                what, Severity.FAILURE, 'Every host names itself: what one '
-                'writes there, no other sees.', rule.remedy, values))
+                what, Severity.FAILURE, 'Every host names itself: no host '
+                'sees what another writes.', rule.remedy, values))
     return sorted(found, key=lambda d: -d.severity)
 
 
@@ -238,7 +240,7 @@ def _unreadable(values):
     return Difference(
         'jobboard_enabled', Severity.FAILURE, 'The configuration of some '
         'hosts could not be read, so nothing is known about them.',
-        'Mend it: octavia-v2-checks validate', values)
+        'Fix it: octavia-v2-checks validate', values)
 
 
 def _is_local(known):
@@ -247,7 +249,9 @@ def _is_local(known):
 
 
 def _grouped(given):
-    """Return each value, as shown, with who has it; the commonest first."""
+    """Return each value, as shown, with the hosts that have it; the most
+    common first.
+    """
     groups: dict[str, list[str]] = {}
     for name, value in given.items():
         shown = ('unknown' if value is None else ', '.join(value)
@@ -268,8 +272,8 @@ def render(form: str, reports: Sequence[HostReport],
             'hosts': [r.name for r in reports],
             'differences': [d.as_dict() for d in found]}, indent=2)
     if not found:
-        return (f'{len(reports)} hosts agree on all that another needs to '
-                f'finish their flows.')
+        return (f'{len(reports)} hosts agree on everything that resumption '
+                'requires.')
     lines = []
     for difference in found:
         lines += [f'{difference.what}: {difference.severity.name.lower()}: '

@@ -40,8 +40,8 @@ from octavia_v2_checks.upstream import versions
 
 LOG = logging.getLogger(__name__)
 
-#: Told what becomes of each check: ``None`` when it begins, its severity when
-#: it has ended. Called in the check's thread.
+#: Called with the progress of each check: ``None`` when it begins, its
+#: severity when it has ended. Runs in the thread of the check.
 Observer = Callable[[Check, Severity | None], None]
 
 
@@ -50,10 +50,10 @@ def unobserved(_check: Check, _severity: Severity | None) -> None:
 
 
 class Row(NamedTuple):
-    """What became of one check.
+    """The result of one check.
 
     :ivar findings: worst first
-    :ivar note: for a reader: what was found right, or why nothing was asked
+    :ivar note: for a reader: what is in order, or why nothing was asked
     :ivar duration: seconds
     :ivar applies: whether there was anything to look at
     :ivar blocked_by: the finding of another row that kept it from looking
@@ -74,11 +74,11 @@ class Row(NamedTuple):
     def details(self) -> str | None:
         """The Details of the row: its findings, or else its note.
 
-        Both, where another row's finding kept it from looking at the rest.
+        Both, where a finding of another row prevented the rest of the check.
         """
         texts = [f.as_text() for f in self.findings]
         if len(texts) > 1:
-            # In the table of octavia-status nothing else tells them apart.
+            # In the table of octavia-status nothing else separates them.
             texts = [f'{n}. {said}' for n, said in enumerate(texts, 1)]
         if self.note and (self.blocked_by or not texts):
             texts.append(self.note)
@@ -89,14 +89,14 @@ class Row(NamedTuple):
 class Report:
     """One run.
 
-    :ivar skipped: ids of the checks that were left out
+    :ivar skipped: ids of the checks that were skipped
     :ivar octavia: installed version, or None
     :ivar taskflow: installed version, or None
     :ivar started: UTC
     :ivar duration: seconds
     :ivar host: the name of this machine
     :ivar resumption: what other hosts must agree with
-    :ivar target_release: the Octavia that is to run, if one was named
+    :ivar target_release: the Octavia release to check for, if one was named
     :ivar config_files: the files that were read, in their order
     :ivar servers: those that were contacted
     :ivar interrupted: whether Ctrl-C ended it before all checks had ended
@@ -122,11 +122,11 @@ class Report:
 
     @property
     def to_do(self) -> list[Finding]:
-        """What has to be fixed, in the order in which to do it.
+        """What has to be fixed, in the order in which to fix it.
 
-        Failures come first; within them the order of the rows is the order
-        in which the parts depend on each other. What another remedy needs
-        (a right, before the migration that uses it) stands before it.
+        Failures come first; within them the order of the rows is the order in
+        which the parts depend on each other. What another remedy needs (a
+        privilege, for the migration that uses it) comes before it.
         """
         wrong = sorted((f for row in self.rows for f in row.findings
                         if f.counts and f.remedy), key=lambda f: -f.severity)
@@ -146,12 +146,14 @@ class Report:
 
 
 def undetermined(id_: str, message: str, remedy: str) -> Finding:
-    """Return the finding of a check that could not find out: a failure."""
+    """Return the finding of a check that could not determine its result: a
+    failure.
+    """
     return Finding(f'{id_}.undetermined', Severity.FAILURE, message, remedy)
 
 
 class _Run:
-    """One check while it runs: what it has said so far, and how it ended."""
+    """One check while it runs: its results so far, and how it ended."""
 
     def __init__(self, check: Check, settings: settings_.Settings,
                  deadline: clock.Deadline, observer: Observer):
@@ -211,18 +213,19 @@ class _Run:
             self.check.id,
             f'The check of {self.check.owner} had no result within the '
             f'deadline of {self.deadline.seconds:g} s.',
-            'Find out what is slow, or allow more time with --deadline or '
+            'Find what is slow, or allow more time with --deadline or '
             '[octavia_v2_checks] deadline.')
 
     def _stopped(self):
         return undetermined(
             self.check.id, 'The run was interrupted before this check had a '
-            'result.', 'Run it again, and let it end.')
+            'result.', 'Run it again, and wait for the end.')
 
     def snapshot(self, interrupted: bool = False) -> 'Result':
         """Return the result as it stands, late or not.
 
-        With the operator's waivers on the findings, and secrets in them.
+        The findings have the waivers of the operator, and still contain
+        secrets.
         """
         ended = self.ended.is_set()
         said = list(self.findings)
@@ -251,7 +254,7 @@ def _what(exc):
 
 
 class Result(NamedTuple):
-    """What one check said, before rows that share a cause are joined."""
+    """The output of one check, before rows that share a cause are joined."""
 
     id: str
     title: str
@@ -271,13 +274,13 @@ def run(settings: settings_.Settings, selected: Sequence[Check],
     Ctrl-C ends it at once; the report then has what had ended by then.
 
     :param selected: the checks to run
-    :param skipped: ids of those left out, for the report
-    :param observer: told what becomes of each check
+    :param skipped: ids of those that are skipped, for the report
+    :param observer: called with the progress of each check
     :param beside: rows of an earlier run, to which one of this may refer
     """
     started = datetime.datetime.now(datetime.timezone.utc)
     begin = time.monotonic()
-    prepare(settings, deadline)
+    prepare(settings, selected, deadline)
     runs = [_Run(check, settings, deadline, observer) for check in selected]
     interrupted = False
     try:
@@ -298,8 +301,11 @@ def run(settings: settings_.Settings, selected: Sequence[Check],
         servers=tuple(deadline.contacted), interrupted=interrupted))
 
 
-def prepare(settings: settings_.Settings, deadline: clock.Deadline) -> None:
-    """Fork what a run needs, while there is one thread only."""
+def prepare(settings: settings_.Settings, selected: Sequence[Check],
+            deadline: clock.Deadline) -> None:
+    """Fork what a run needs, while there is only one thread."""
+    if all(check.id == 'config' for check in selected):
+        return
     try:
         settings.require_jobboard()
     except (NotApplicable, Blocked):
@@ -329,7 +335,7 @@ def _row(result, others, settings):
 
 
 def _cause(result, others):
-    """Return the finding of another row that kept a check from looking."""
+    """Return the finding of another row that prevented a check."""
     causes = [f for other in others.values() if other.id != result.id
               for f in other.findings if f.severity is Severity.FAILURE
               and result.blocked.is_by(f)]
@@ -353,4 +359,4 @@ def _unseen(result, settings):
             **value.where if value else {'option': blocked.option})
     return undetermined(
         result.id, message,
-        f'Remove what keeps {result.id} from looking, and run it again.')
+        f'Fix what prevents {result.id}, and run it again.')

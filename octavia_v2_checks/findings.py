@@ -10,7 +10,8 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a check says: severities, findings, and the reasons to say nothing."""
+"""The results of a check: severities, findings, and reasons for having none.
+"""
 
 import dataclasses
 import datetime
@@ -113,7 +114,7 @@ def finding(id_: str, message: str, remedy: str | None = None,
 
 
 class NotApplicable(Exception):
-    """Raised by a check that has nothing to look at; its row is a success.
+    """Raised by a check that does not apply; its row is a success.
 
     :param reason: a sentence for Details
     """
@@ -123,24 +124,24 @@ class NotApplicable(Exception):
         self.reason = str(reason)
 
 
-#: What a waiver of it does not make readable: the value is another than it
-#: should be, and whether a worker can read it is a different question.
+#: Findings about the content of a value: a waiver of one does not mean that a
+#: worker can use the value.
 _OF_CONTENT = frozenset({
     'config.placeholder', 'config.persistence-shared', 'config.port-mismatch',
     'config.release', 'config.misplaced-option'})
 
 
 class Blocked(Exception):
-    """Raised by a check that something keeps from looking.
+    """Raised by a check that cannot run because of something else.
 
-    One cause makes one finding: where another row of the run reports it,
-    the row reads "Not checked" and refers to it. Where none does (its check
-    is skipped, or it got through a moment earlier), the row says
-    ``undetermined`` itself, and what the cause was.
+    One cause gives one finding: where another row of the run reports it, the
+    row reads "Not checked" and refers to it. Where none does (its check is
+    skipped, or succeeded a moment earlier), the row itself is
+    ``undetermined``, with the cause.
 
-    :param reason: what was in the way, for a reader
-    :param cause: the finding that names it, as another row makes it
-    :param option: ``group.name`` of the option that is in the way, where a
+    :param reason: what prevented it, for a reader
+    :param cause: the finding that names it, as another row reports it
+    :param option: ``group.name`` of the option that prevents it, where a
         ``config.*`` finding names it
     """
 
@@ -152,7 +153,7 @@ class Blocked(Exception):
         self.option = option
 
     def is_by(self, found: Finding) -> bool:
-        """Return whether a finding of another row is the very cause."""
+        """Return whether a finding of another row is this cause."""
         if self.cause is None:
             return (self.option is not None and found.option == self.option
                     and found.id.startswith('config.')

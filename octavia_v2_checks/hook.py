@@ -33,7 +33,7 @@ class Source(sources.ConfigurationSource):
     """A configuration source that has no values."""
 
     def get(self, group_name, option_name, opt):
-        """Say that the value must come from elsewhere."""
+        """Return that the value must come from elsewhere."""
         return sources._NoValue, None
 
 
@@ -58,7 +58,7 @@ class Driver(sources.ConfigurationSourceDriver):
 
 
 def _install(checks, conf):
-    """Put our rows into the command's list of checks, once."""
+    """Add our rows to the list of checks of the command, once."""
     stock = checks._upgrade_checks
     if any(isinstance(func, _Row) for _, func in stock):
         return
@@ -88,8 +88,8 @@ class _Refused(Exception):
 class _Run:
     """One run of the engine, which all our rows share.
 
-    Whatever keeps the run from being set up becomes a row that fails:
-    oslo.config would swallow an exception, and the gate would be open.
+    Whatever prevents the run becomes a row that fails: oslo.config would
+    swallow an exception, and the upgrade would not be stopped.
     """
 
     def __init__(self, conf):
@@ -132,14 +132,14 @@ class _Run:
         if unknown:
             raise _Refused(
                 f'[octavia_v2_checks] skip names {min(unknown)!r}, which is '
-                f'no check. Remedy: octavia-v2-checks list prints the '
-                f'checks.')
+                'not a check. Remedy: octavia-v2-checks list prints the '
+                'checks.')
         self.skipped = [c.id for c in checks if c.id in own('skip')]
         self.selected = [c for c in checks if c.id not in self.skipped]
         if not self.selected:
             raise _Refused(
                 '[octavia_v2_checks] skip names every check, so nothing was '
-                'checked. Remedy: leave at least one check out of skip.')
+                'checked. Remedy: remove at least one check from skip.')
         if 'config' in self.skipped:
             try:
                 self.settings.require_own()
@@ -171,7 +171,7 @@ class _Run:
 
 
 def _settings(conf):
-    """Return the settings, which must be those that this program has.
+    """Return the settings, which must be those of this program.
 
     :raises _Refused: if they cannot be read, or not compared
     """
@@ -183,8 +183,8 @@ def _settings(conf):
     except parsed.Strange:
         raise _Refused(
             'This release of oslo.config does not show what it has read, so '
-            'the checks cannot tell whether they look at the same. Remedy: '
-            'run octavia-v2-checks upgrade check instead.') from None
+            'the checks cannot determine whether they see the same values. '
+            'Remedy: run octavia-v2-checks upgrade check instead.') from None
     except settings.UsageError as exc:
         raise _Refused(exc.args[0]) from None
     except clock.OutOfTime:
@@ -208,7 +208,7 @@ class _Row:
                                        _spoken(self.run.broken))
         row = self.run.row(self.id)
         if self.run.unwritten and self.id == self.run.titles[0][0]:
-            # Who collects the file must not miss that there is none.
+            # A missing file must not go unnoticed.
             return upgradecheck.Result(
                 upgradecheck.Code.FAILURE, _spoken(' '.join(
                     [f'{"; ".join(self.run.unwritten)}. Remedy: correct '

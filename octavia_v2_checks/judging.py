@@ -9,7 +9,8 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-"""What a report has of the findings: waived, counted and without secrets."""
+"""Findings as a report has them: waived, limited in number, without secrets.
+"""
 
 import collections
 from collections.abc import Iterable
@@ -32,9 +33,9 @@ def judged(area: str, findings: Iterable[Finding],
     """Return the findings of a check as a report has them.
 
     :param area: id of the check
-    :param findings: as it yields them, all that there are
-    :returns: with the waivers that cover some and a warning for those that
-        cover none, not too many, and without secrets
+    :param findings: as the check yields them
+    :returns: with waivers, a warning for each waiver that covers none, limited
+        in number, and without secrets
     """
     said = waived(findings, settings)
     said += unmatched(area, said, settings)
@@ -76,15 +77,15 @@ def unmatched(check: str, findings: Iterable[Finding],
                     + ' covers nothing: this run has no such finding.',
                     **where[rule])
             for rule in mine
-            # What names no finding at all is reported as such.
+            # A waiver of an unknown finding is reported separately.
             if (rule.id in known or check not in catalogue.CHECKS)
             and rule not in used and not rule.expired]
 
 
 def listed(findings: Iterable[Finding]) -> list[Finding]:
-    """Return findings, of one kind not more than a person can read.
+    """Return findings, limited to a readable number of each kind.
 
-    The rest is counted, in one more of that kind.
+    One more finding of the kind counts the rest.
     """
     seen: collections.Counter[tuple] = collections.Counter()
     first: dict[tuple, Finding] = {}
@@ -99,7 +100,7 @@ def listed(findings: Iterable[Finding]) -> list[Finding]:
         dataclasses.replace(
             first[kind], many=count - LISTED, option=None, file=None,
             line=None, host=None,
-            message=f'There are {count - LISTED} more of this kind, which '
-                    f'are not listed.',
-            remedy='Correct those that are listed, and run it again.')
+            message=f'{count - LISTED} more findings of this kind are not '
+                    'listed.',
+            remedy='Fix those that are listed, and run it again.')
         for kind, count in seen.items() if count > LISTED]

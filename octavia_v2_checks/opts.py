@@ -12,13 +12,13 @@
 
 """The ``[task_flow]`` schema of Octavia 19, and this project's own options.
 
-Names, defaults, choices and the release that brought each option are facts
-of Octavia (``octavia/common/config.py``, 4.0 to 19.0). The texts are ours.
+Names, defaults, choices and the release that introduced each option are facts
+of Octavia (``octavia/common/config.py``, 4.0 to 19.0). The texts are our own.
 
 Nothing here is ever registered on ``cfg.CONF``: Octavia registers the same
 names there, and oslo.config refuses a second, different definition, which
-would break Octavia's own import. Register :func:`task_flow_opts` on a
-private :class:`oslo_config.cfg.ConfigOpts` only.
+would break the import of Octavia. Register :func:`task_flow_opts` on a private
+:class:`oslo_config.cfg.ConfigOpts` only.
 """
 
 from oslo_config import cfg
@@ -29,11 +29,11 @@ from octavia_v2_checks import waivers
 TASK_FLOW = 'task_flow'
 OWN_GROUP = 'octavia_v2_checks'
 
-#: Seconds: the bounds of what our own options may take.
+#: Seconds: the bounds of our own options.
 SHORTEST = 1.0
 LONGEST = 86400.0
 
-#: The Octavia release that brought each option. ``persistence_connection``
+#: The Octavia release that introduced each option. ``persistence_connection``
 #: is secret from 17.0 on; no option was ever renamed or removed.
 SINCE = {
     'engine': '0.10',
@@ -87,10 +87,11 @@ class Seconds(types.Integer):
 
 
 class Duration(types.Float):
-    """Seconds that somebody may have to wait: neither empty nor endless.
+    """Seconds to wait: neither empty nor unlimited.
 
     :param shortest: the least number of them
-    :raises ValueError: on read, for what is no number or out of bounds
+    :raises ValueError: on read, for a value that is not a number or is out of
+        bounds
     """
 
     def __init__(self, shortest=SHORTEST):
@@ -105,10 +106,10 @@ class Duration(types.Float):
 
 
 class DatabaseURL(types.String):
-    """An SQLAlchemy URL, as far as its shape goes.
+    """An SQLAlchemy URL, as far as its form is concerned.
 
-    :raises ValueError: for text that is no ``dialect://…`` URL, without
-        repeating the text, which may hold a password.
+    :raises ValueError: for text that is not a ``dialect://…`` URL, without
+        repeating the text, which may contain a password.
     """
 
     def __call__(self, value):
@@ -121,7 +122,8 @@ class DatabaseURL(types.String):
 class Waiver(types.String):
     """A waiver, as :func:`octavia_v2_checks.waivers.parse` reads it.
 
-    :raises ValueError: on read, for a text that is none; empty means none
+    :raises ValueError: on read, for a text that is not a waiver; empty means
+        none
     """
 
     NONE_DEFAULT = ''
@@ -136,8 +138,8 @@ class Waiver(types.String):
 class ReportFile(types.String):
     """``FORMAT:PATH`` of a report to leave behind.
 
-    :raises ValueError: on read, for a text without one of the two, and for a
-        path that no file can have; empty means none
+    :raises ValueError: on read, for a text without one of the two, and for an
+        impossible path; empty means none
     """
 
     NONE_DEFAULT = ''
@@ -155,8 +157,8 @@ class SSLOptions(types.Dict):
 
     A value from a file is exactly what Octavia gets: strings, and only the
     keys that were written, because a written dictionary replaces the whole
-    default. The one exception is the text of the sample: it reads back as
-    the default that it stands for.
+    default. The one exception is the text of the sample: it reads back as the
+    default that it represents.
 
     :param defaults: the default dictionary of Octavia
     :param sample: the entries the sample shows, chosen so that Octavia
@@ -212,7 +214,7 @@ def task_flow_opts():
             'engine', default='parallel',
             choices=[
                 ('parallel', 'Independent tasks of a flow run side by side.'),
-                ('serial', 'One task after the other: slower, and easier to '
+                ('serial', 'One task after the other: slower, but easier to '
                            'follow in a log.')],
             help='How a worker runs the tasks of one flow. Any other value '
                  'stops the worker at its first request, not at start-up.'),
@@ -223,28 +225,28 @@ def task_flow_opts():
                  'fails every flow.'),
         cfg.BoolOpt(
             'disable_revert', default=False,
-            help='Leave a failed flow as it stands instead of undoing it. '
-                 'For debugging only: every failure then leaves load '
-                 'balancers, ports and instances half made, and nothing '
+            help='Leave a failed flow as it is instead of reverting it. For '
+                 'debugging only: every failure then leaves partly created '
+                 'load balancers, ports and instances behind, and nothing '
                  'cleans them up.'),
         cfg.Opt(
             'persistence_connection', default='sqlite://', secret=True,
             type=DatabaseURL(type_name='database URL'),
             help='SQLAlchemy URL of the database in which every step of a '
                  'flow is recorded, such as '
-                 'mysql+pymysql://USER:PASSWORD@HOST/octavia_persistence. '
-                 'The default lives in the memory of one process: with a '
-                 'jobboard, another controller then finds no logbook for the '
-                 'job it takes over, throws the job away, and the load '
-                 'balancer stays in PENDING for good. Must not be the '
-                 'database of [database] connection: both use a version '
-                 'table of the same name.'),
+                 'mysql+pymysql://USER:PASSWORD@HOST/octavia_persistence. The '
+                 'default is in the memory of one process: with a jobboard, '
+                 'another controller then finds no logbook for the job it '
+                 'takes over, discards the job, and the load balancer stays '
+                 'in PENDING permanently. Must not be the database of '
+                 '[database] connection: both use a version table of the same '
+                 'name.'),
         cfg.BoolOpt(
             'jobboard_enabled', default=False,
-            help='Hand flows over through a jobboard, so that another '
-                 'controller resumes what an interrupted one began. When '
-                 'false, none of the persistence and jobboard options below '
-                 'has any effect, and a flow dies with its worker.'),
+            help='Use a jobboard, so that another controller resumes the '
+                 'flows of an interrupted one. When false, none of the '
+                 'persistence and jobboard options below has any effect, and '
+                 'a flow is lost with its worker.'),
         cfg.StrOpt(
             'jobboard_backend_driver', default='redis_taskflow_driver',
             choices=[
@@ -257,12 +259,11 @@ def task_flow_opts():
                  'hosts and the TLS options must belong to the same kind.'),
         cfg.ListOpt(
             'jobboard_backend_hosts', default=['127.0.0.1'],
-            help='Names or addresses of the jobboard servers, without port '
-                 'or scheme. ZooKeeper uses all of them. Redis with a '
-                 'Sentinel name uses all of them, as Sentinels. Plain Redis '
-                 'and etcd use the first and ignore the others. Write IPv6 '
-                 'addresses in brackets for ZooKeeper and without for Redis '
-                 'and etcd.'),
+            help='Names or addresses of the jobboard servers, without port or '
+                 'scheme. ZooKeeper uses all of them. Redis with a Sentinel '
+                 'name uses all of them, as Sentinels. Plain Redis and etcd '
+                 'use only the first. Write IPv6 addresses in brackets for '
+                 'ZooKeeper and without for Redis and etcd.'),
         cfg.PortOpt(
             'jobboard_backend_port', default=6379, min=1,
             help='One port for all hosts: usually 6379 for Redis, 26379 '
@@ -271,9 +272,9 @@ def task_flow_opts():
                  'worker first connects.'),
         cfg.Opt(
             'jobboard_backend_username', type=Text(),
-            help='Redis ACL user. Leave unset for a server that knows only a '
-                 'password. ZooKeeper and etcd ignore it: Octavia cannot log '
-                 'in there.'),
+            help='Redis ACL user. Leave unset for a server that has only a '
+                 'password. ZooKeeper and etcd ignore it: Octavia cannot '
+                 'authenticate to them.'),
         cfg.Opt(
             'jobboard_backend_password', type=Text(), secret=True,
             help='Password of the Redis server or ACL user. Write $ as $$. '
@@ -282,9 +283,9 @@ def task_flow_opts():
             'jobboard_backend_namespace', default='octavia_jobboard',
             type=types.String(regex=r'\S', type_name='name'),
             help='Prefix of every key on the jobboard. Controllers with '
-                 'different namespaces never see each other\'s jobs; two '
-                 'clouds with the same one on the same server take each '
-                 'other\'s.'),
+                 'different namespaces never see the jobs of each other; two '
+                 'clouds with the same namespace on the same server claim the '
+                 'jobs of each other.'),
         cfg.IntOpt(
             'jobboard_redis_backend_db', default=0, min=0,
             help='Number of the Redis database. The server refuses numbers '
@@ -293,23 +294,23 @@ def task_flow_opts():
             'jobboard_redis_sentinel', type=Text(),
             help='Name under which the Sentinels know the Redis master. Set '
                  'it when, and only when, hosts and port are those of '
-                 'Sentinels. Leave the line out otherwise: Octavia takes '
-                 'even an empty value for a name.'),
+                 'Sentinels. Omit the line otherwise: Octavia uses even an '
+                 'empty value as a name.'),
         cfg.Opt(
             'jobboard_redis_sentinel_username', type=Text(),
             help='ACL user for the Sentinels themselves. With a user name a '
                  'Sentinel without authentication refuses the connection.'),
         cfg.Opt(
             'jobboard_redis_sentinel_password', type=Text(), secret=True,
-            help='Password for the Sentinels themselves, which is not the '
-                 'one of Redis. Write $ as $$.'),
+            help='Password for the Sentinels themselves, not the one of '
+                 'Redis. Write $ as $$.'),
         _redis_tls(
             'jobboard_redis_backend_ssl_options',
             'TLS to Redis: ssl, ssl_keyfile, ssl_certfile, ssl_ca_certs and '
             'ssl_cert_reqs (none, optional or required), as KEY:VALUE pairs. '
             'What is written replaces the whole default, and with ssl false '
-            'the other keys have no effect. "None" is taken for a file of '
-            'that name: leave a key out instead.'),
+            'the other keys have no effect. "None" is used as the name of a '
+            'file: omit the key instead.'),
         _redis_tls(
             'jobboard_redis_sentinel_ssl_options',
             'TLS to the Sentinels, with the keys of '
@@ -322,46 +323,44 @@ def task_flow_opts():
             help='TLS to ZooKeeper: use_ssl, keyfile, keyfile_password, '
                  'certfile and verify_certs, as KEY:VALUE pairs. There is no '
                  'key for a CA: a private one must be in the system store or '
-                 'in SSL_CERT_FILE. A text that is neither true nor false '
+                 'in SSL_CERT_FILE. A value that is neither true nor false '
                  'turns TLS off.'),
         cfg.Opt(
             'jobboard_etcd_ssl_options', default=dict(_ETCD_TLS),
             type=SSLOptions(_ETCD_TLS, {'use_ssl': ''}),
             help='TLS to etcd: use_ssl, ca_cert, cert_key and cert_cert, as '
-                 'KEY:VALUE pairs. Octavia takes any text after use_ssl for '
-                 'yes, "False" included: leave the value empty to turn it '
+                 'KEY:VALUE pairs. Octavia treats any text after use_ssl as '
+                 'true, including "False": leave the value empty to turn it '
                  'off. A dictionary without use_ssl stops the worker with a '
                  'KeyError.'),
         cfg.Opt(
             'jobboard_etcd_timeout', type=Seconds(),
-            help='Seconds to wait for an answer from etcd. Unset means for '
-                 'ever: a silent etcd then blocks the worker without a '
-                 'message.'),
+            help='Seconds to wait for an answer from etcd. Unset means no '
+                 'limit: a silent etcd then blocks the worker silently.'),
         cfg.Opt(
             'jobboard_etcd_api_path', type=Text(),
-            help='Path of the gRPC gateway, such as /v3/. Leave the line out '
-                 'to ask the server; a wrong path looks like a jobboard '
-                 'without jobs.'),
+            help='Path of the gRPC gateway, such as /v3/. Omit the line to '
+                 'ask the server; a wrong path looks like an empty jobboard.'),
         cfg.IntOpt(
             'jobboard_expiration_time', default=30, min=1,
-            help='Seconds until the claim of a worker that died is free for '
-                 'another. A worker renews its claim four times in this '
-                 'time; one that is held up for more than half of it loses '
+            help='Seconds until another worker can claim the job of a worker '
+                 'that died. A worker renews its claim four times in this '
+                 'time; one that is delayed for more than half of it loses '
                  'the job and the flow runs twice. 100 is a common choice.'),
         cfg.BoolOpt(
             'jobboard_save_logbook', default=False,
             help='Keep the records of finished flows for analysis. Nothing '
                  'ever deletes them: the persistence database grows without '
-                 'end.'),
+                 'limit.'),
     ]
 
 
 def own_opts():
     """Return fresh definitions of the options of ``[octavia_v2_checks]``.
 
-    ``driver`` is the option that oslo.config itself reads from the group
-    named in ``[DEFAULT] config_source``; it stands here so that the sample
-    shows it and oslo-config-validator knows it.
+    ``driver`` is the option that oslo.config itself reads from the group named
+    in ``[DEFAULT] config_source``; it is here so that the sample shows it and
+    oslo-config-validator knows it.
 
     :returns: a list of :class:`oslo_config.cfg.Opt`
     """
@@ -374,11 +373,11 @@ def own_opts():
         cfg.StrOpt(
             'stock_check', default='replace',
             choices=[
-                ('replace', 'Leave out the row "AmphoraV2 Check", which '
-                            'these checks replace.'),
+                ('replace', 'Skip the row "AmphoraV2 Check", which these '
+                            'checks replace.'),
                 ('keep', 'Run it too. It can take many minutes and writes to '
                          'the backends.')],
-            help='What becomes of Octavia\'s own amphorav2 row in '
+            help='What to do with the amphorav2 row of Octavia itself in '
                  '"octavia-status upgrade check".'),
         cfg.Opt(
             'probe_timeout', default=5.0, type=Duration(),
@@ -390,37 +389,39 @@ def own_opts():
                  'answer by then is reported as undetermined, a failure.'),
         cfg.ListOpt(
             'skip', default=[],
-            help='Ids of checks that are left out, such as jobboard. The '
-                 'report names them.'),
+            help='Ids of checks to skip, such as jobboard. The report names '
+                 'them.'),
         cfg.StrOpt(
             'fail_level', default='warning',
             choices=[('warning', 'Exit with 1 when there are only warnings.'),
                      ('failure', 'Exit with 0 when there are only warnings.')],
-            help='From which severity on a pipeline is stopped, by an exit '
-                 'code that is not 0.'),
+            help='The lowest severity that stops a pipeline, with an exit '
+                 'code other than 0.'),
         cfg.MultiOpt(
             'waivers', item_type=Waiver(),
-            help='A finding that shall not count for a time, written '
+            help='A finding that is not to count for some time, written '
                  f'{waivers.FORM}. May be given several times. The finding '
-                 'stays in every report, with the reason; the day given is '
-                 'the last one, in UTC. HOST is the server that the finding '
-                 'names, with or without its port.'),
+                 'stays in every report, with the reason; the day is the last '
+                 'one, in UTC. HOST is the server that the finding names, '
+                 'with or without its port.'),
         cfg.MultiOpt(
             'report_file', item_type=ReportFile(),
-            help='Leave a report behind, written FORMAT:PATH, such as '
+            help='Write a report to a file, given as FORMAT:PATH, such as '
                  'junit:/var/log/octavia/checks.xml. May be given several '
-                 'times. The formats are those of --format; '
-                 '"octavia-status upgrade check" writes them too.'),
+                 'times. The formats are those of --format; "octavia-status '
+                 'upgrade check" writes them too.'),
         cfg.Opt(
             'wait', default=0.0, type=Duration(0.0),
-            help='Seconds for which checks that fail are run again until '
-                 'they pass. The last attempt begins within this time and '
-                 'ends by its own deadline.'),
+            help='Seconds for which failing checks are run again until they '
+                 'pass. The last attempt begins within this time and ends by '
+                 'its own deadline.'),
     ]
 
 
 def list_opts():
-    """List what this project adds, for the namespace octavia_v2_checks."""
+    """List the options that this project adds, for the namespace
+    octavia_v2_checks.
+    """
     return [(OWN_GROUP, own_opts())]
 
 

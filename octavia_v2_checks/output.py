@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Documents: rendered in a format, shown or put into a file."""
+"""Documents: rendered in a format, printed or written to a file."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ LOG = logging.getLogger(__name__)
 #: Seconds for the module of a format to load.
 LOAD_SECONDS = 5.0
 
-#: Seconds until what is no regular file must have taken a document.
+#: Seconds until a document must be written to what is not a regular file.
 SECONDS = 5.0
 
-#: The format for a person, and all of those.
+#: The default format, and all formats for people.
 DEFAULT = 'text'
 HUMAN = (DEFAULT, 'short', 'table')
 
@@ -52,15 +52,15 @@ Render = Callable[['engine.Report'], str]
 
 
 class Unwritten(Exception):
-    """A document is not where it should be; the text says why."""
+    """A document could not be written; the text says why."""
 
 
 class Gone(Exception):
-    """Whoever read stdout has ended, which is no error of this run."""
+    """The reader of stdout has ended, which is not an error of this run."""
 
 
 def formats(names: list[str]) -> dict[str, Render]:
-    """Return what renders a report, for each format that is named.
+    """Return the function that renders a report, for each format.
 
     :raises arguments.Usage: for a format that is not installed, or whose
         module does not load
@@ -75,7 +75,7 @@ def formats(names: list[str]) -> dict[str, Render]:
         except KeyboardInterrupt:
             raise
         except BaseException as exc:
-            # Any distribution may bring a format.
+            # Any distribution may provide a format.
             raise arguments.Usage(
                 f'the format {name} of {known[name].owner} does not load '
                 f'({type(exc).__name__}). Fix or remove that '
@@ -85,11 +85,11 @@ def formats(names: list[str]) -> dict[str, Render]:
 
 def leave(report: engine.Report, files: Iterable[tuple[str, str]],
           known: Mapping[str, Render]) -> list[str]:
-    """Put a report into files; one that fails costs no other.
+    """Write a report to files; a failure does not affect the others.
 
     :param files: (format, path)
-    :param known: what renders each format
-    :returns: what went wrong, a sentence each
+    :param known: the function that renders each format
+    :returns: a sentence for each failure
     """
     wrong = []
     for form, path in files:
@@ -103,7 +103,7 @@ def leave(report: engine.Report, files: Iterable[tuple[str, str]],
 def rendered(form: str, render: Render, report: engine.Report) -> str:
     """Return a report in a format.
 
-    :raises Unwritten: if the format fails; any distribution may bring one
+    :raises Unwritten: if the format fails; any distribution may provide one
     """
     try:
         return str(render(report))
@@ -114,7 +114,7 @@ def rendered(form: str, render: Render, report: engine.Report) -> str:
 
 
 def _loaded(plugin):
-    """Load a format; what others bring may hang."""
+    """Load a format; a third-party one may hang."""
     from octavia_v2_checks import registry
     if plugin.owner == registry.OURS:
         return plugin.load()
@@ -122,13 +122,13 @@ def _loaded(plugin):
 
 
 def write(path: str, text: str, private: bool = False) -> None:
-    """Put a document in place whole, or not at all.
+    """Write a document completely, or not at all.
 
     A link is followed, and a regular file keeps its owner and mode. What is
-    no regular file (a device, a pipe) is written through.
+    not a regular file (a device, a pipe) is written directly.
 
-    :param private: whether only its owner may read it, where it is new or
-        everybody might read it before
+    :param private: whether only its owner may read it, if it is new or was
+        readable by everybody
     :raises Unwritten: if it cannot be written there
     """
     data = encoded(text.rstrip('\n') + '\n')
@@ -148,7 +148,7 @@ def write(path: str, text: str, private: bool = False) -> None:
         else:
             _through(path_, data)
     except clock.OutOfTime:
-        raise Unwritten(f'cannot write {path}: nobody has read from it '
+        raise Unwritten(f'cannot write {path}: nothing has read from it '
                         f'within {SECONDS:g} s') from None
     except OSError as exc:
         raise Unwritten(f'cannot write {path}: '
@@ -156,7 +156,7 @@ def write(path: str, text: str, private: bool = False) -> None:
 
 
 def encoded(text: str) -> bytes:
-    """Return UTF-8; half a character, as of a file name, is escaped."""
+    """Return UTF-8; lone surrogates, as in a file name, are escaped."""
     return text.encode('utf-8', 'backslashreplace')
 
 
@@ -177,7 +177,7 @@ def _descriptor(path):
 
 
 def is_stdout(path: str) -> bool:
-    """Return whether what is written to a path stands on stdout."""
+    """Return whether a path is stdout."""
     try:
         return _descriptor(path) == 1
     except OSError:
@@ -185,7 +185,7 @@ def is_stdout(path: str) -> bool:
 
 
 def _through(target, data):
-    """Write into what another may read slowly, or not at all."""
+    """Write to something that may be read slowly, or not at all."""
     def put():
         with open(target, 'wb', buffering=0,
                   closefd=isinstance(target, str)) as stream:
@@ -195,7 +195,7 @@ def _through(target, data):
 
 
 def _replace(path, data, private, old):
-    """Write a new file, and put it in the place of the old one.
+    """Write a new file, and replace the old one with it.
 
     :param old: os.stat_result of that one, None if there is none
     """
@@ -225,14 +225,14 @@ def _replace(path, data, private, old):
 
 
 def _overwrite(path, data):
-    """Write into a file that cannot be replaced by one like it."""
+    """Overwrite a file that cannot be replaced."""
     with open(path, 'r+b') as stream:
         stream.write(data)
         stream.truncate()
 
 
 def _make_alike(handle, old, private):
-    """Give a new file the owner and mode of the old one, if that is allowed.
+    """Give a new file the owner and mode of the old one, if permitted.
 
     :returns: whether it has them
     """
@@ -254,7 +254,7 @@ def _make_alike(handle, old, private):
 
 
 def show(text: str, form: str = 'text') -> None:
-    """Print a document; what a person looks at has colours.
+    """Print a document; formats for people have colours.
 
     :param form: one of :data:`HUMAN`, or a format for machines, which is
         UTF-8 whatever the locale is
@@ -275,7 +275,7 @@ def show(text: str, form: str = 'text') -> None:
 
 
 def _put(stream, data):
-    """Write all; an unbuffered stream may take a part of it only."""
+    """Write all data; an unbuffered stream may accept only a part of it."""
     left = memoryview(data)
     while left:
         left = left[stream.write(left) or 0:]
@@ -283,7 +283,7 @@ def _put(stream, data):
 
 @contextlib.contextmanager
 def printing():
-    """Write on stdout what is printed within, and say if that fails.
+    """Print to stdout, and report if that fails.
 
     :raises Gone: if the reader has ended
     :raises Unwritten: if stdout cannot be written
@@ -298,20 +298,29 @@ def printing():
                         f'{os.strerror(exc.errno or 0)}') from None
 
 
+#: The id after the sign of a finding; without it, an ASCII sign could be text.
+_ID = r'[\w-]+\.[\w-]+(?![\w.])'
+
+_COLOURS = (
+    (r'(?<=Result: )Success', 'green'), (r'(?<=Result: )Warning', 'yellow'),
+    (r'(?<=Result: )Failure', 'bold red'),
+    (r'(?m)^(To do first|Warnings):', 'bold'),
+    (r'(?m)^(Why it matters|How to fix it)$', 'bold'),
+    (r'(?m)^ *[✓+] ', 'green'),
+    (rf'(?m)^ *! {_ID}', 'yellow'), (rf'(?m)^ *[✗x] {_ID}', 'bold red'),
+    (r'(?m)^ *[–-] .*', 'dim'),  # noqa: RUF001 - it is a dash
+    (r'(?m)^(Failures|.*(Do not upgrade yet|before you upgrade)\.)$',
+     'bold red'),
+    (r'(?m)^Warnings$', 'yellow'),
+    (r'(?m)^.* Ready to upgrade\.$', 'bold green'),
+)
+
+
 def _coloured(text):
     from rich import console
     from rich import text as rich_text
     coloured = rich_text.Text(text)
-    for result, style in (('Success', 'green'), ('Warning', 'yellow'),
-                          ('Failure', 'bold red')):
-        coloured.highlight_regex(f'(?<=Result: ){result}', style)
-    for pattern, style in (
-            ('(?m)^(To do first|Worth a look):', 'bold'),
-            ('(?m)^ *[✓+] ', 'green'), ('(?m)^ *! .*', 'yellow'),
-            ('(?m)^ *[✗x] .*', 'bold red'),
-            ('(?m)^(Failures|.*Do not upgrade yet.)$', 'bold red'),
-            ('(?m)^Warnings$', 'yellow'),
-            ('(?m)^.* Ready to upgrade.$', 'bold green')):
+    for pattern, style in _COLOURS:
         coloured.highlight_regex(pattern, style)
-    # Lines must stay whole, or a remedy could not be copied.
+    # Lines must stay unbroken, or a remedy could not be copied.
     console.Console(highlight=False, soft_wrap=True).print(coloured, end='')

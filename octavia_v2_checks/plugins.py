@@ -12,9 +12,9 @@
 
 """Entry points: found without a cache on disk, loaded by stevedore.
 
-stevedore keeps a cache in the home directory, where a gate that promises to
-write nothing must not leave a file, and lists the entry points of every
-distribution to make it.
+stevedore keeps a cache in the home directory, where a check that promises to
+write nothing must not leave a file, and reads the entry points of every
+distribution to create it.
 """
 
 import functools
@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 from octavia_v2_checks.upstream import versions
 
-#: The groups that are looked for begin with these.
+#: The relevant groups begin with these.
 GROUPS = ('octavia_v2_checks.', 'octavia.status.', 'octavia.api.drivers')
 
 
@@ -39,9 +39,9 @@ class Plugin(NamedTuple):
     entry: metadata.EntryPoint
 
     def load(self) -> Any:
-        """Return what it names, loaded by a manager for it alone.
+        """Return what it names, loaded by a separate manager.
 
-        So it may hang or end the thread, and no other is harmed by that.
+        So it may hang or end the thread without affecting others.
 
         :raises BaseException: what its module raises
         """
@@ -55,14 +55,14 @@ def _manager() -> Any:
     from stevedore import extension
 
     class Manager(extension.ExtensionManager):
-        """Loads a single entry point, which was found elsewhere."""
+        """Loads a single entry point that was found elsewhere."""
 
         def __init__(self, entry: metadata.EntryPoint):
             self._entry = entry
             super().__init__(entry.group, on_load_failure_callback=_fail)
 
         def list_entry_points(self) -> list[metadata.EntryPoint]:
-            """Return what is to be loaded, and ask no cache."""
+            """Return what is to be loaded, without a cache."""
             return [self._entry]
 
     return Manager
@@ -70,7 +70,7 @@ def _manager() -> Any:
 
 def _fail(_manager: Any, _entry: metadata.EntryPoint, exc: BaseException
           ) -> None:
-    """Let whoever asked see why it does not load."""
+    """Let the caller see why it does not load."""
     raise exc
 
 

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What is going on, on a terminal and nowhere else."""
+"""Progress, shown only on a terminal."""
 
 import contextlib
 import os
@@ -25,8 +25,8 @@ def shown():
     """Show a line for each check while it runs, and remove them at the end.
 
     :returns: a context manager that gives the observer of
-        :func:`octavia_v2_checks.engine.run`, which does nothing where
-        stderr is no terminal that can move its cursor
+        :func:`octavia_v2_checks.engine.run`, which does nothing if stderr is
+        not a terminal that can move its cursor
     """
     if not sys.stderr.isatty() or os.environ.get('TERM') in (None, 'dumb'):
         yield engine.unobserved

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What to run on the servers so that a configuration finds its accounts."""
+"""What to run on the servers to create the accounts of a configuration."""
 
 from collections.abc import Iterator
 import dataclasses
@@ -19,16 +19,16 @@ from octavia_v2_checks import settings as settings_
 from octavia_v2_checks import statements
 from octavia_v2_checks.checks.config import dburl
 
-#: What redis-py and the jobboard check ask a Sentinel.
+#: What redis-py and the jobboard check send to a Sentinel.
 _SENTINEL_COMMANDS = ('SENTINEL MASTERS', 'SENTINEL CKQUORUM')
 
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """What to do in one place.
+    """What to do on one server.
 
     :ivar where: the place, as a heading
-    :ivar notes: paragraphs on what the statements leave open
+    :ivar notes: paragraphs about what the statements do not cover
     :ivar statements: lines to run or to write there, as they are
     """
 
@@ -38,7 +38,7 @@ class Block:
 
 
 def blocks(settings: settings_.Settings) -> Iterator[Block]:
-    """Yield what to do, in its order; nothing without a jobboard.
+    """Yield what to do, in order; nothing without a jobboard.
 
     :param settings: without any finding of the config check
     :raises octavia_v2_checks.settings.UsageError: where the database URL
@@ -68,7 +68,8 @@ def _database(text):
     if not (url.username + url.password + url.database).isprintable():
         raise settings_.UsageError(
             '--provision: user, password or database in '
-            'persistence_connection has a character that cannot be printed')
+            'persistence_connection contains a character that cannot be '
+            'printed')
     if url.dialect == 'postgresql':
         return _postgresql(url)
     return _mysql(url)
@@ -79,9 +80,9 @@ def _mysql(url):
     quoted = statements.mysql_account(account)
     return Block(
         'MariaDB or MySQL, as administrator',
-        ('An account that exists keeps its password: choose another name '
-         'then. Instead of % write the network of the controllers, such as '
-         '10.0.0.%, if you can.',),
+        ('An existing account keeps its password: choose another name in that '
+         'case. If possible, replace % with the network of the controllers, '
+         'such as 10.0.0.%.',),
         (f'CREATE DATABASE IF NOT EXISTS '
          f'{statements.quoted(url.database)};',
          f'CREATE USER IF NOT EXISTS {quoted} IDENTIFIED BY '
@@ -92,7 +93,7 @@ def _mysql(url):
 
 def _postgresql(url):
     user = statements.identifier(url.username)
-    # Without E'' a backslash is one, whatever the password holds.
+    # Without E'' a backslash is literal, whatever the password contains.
     password = "'" + url.password.replace("'", "''") + "'"
     return Block(
         'PostgreSQL, in psql as administrator',
@@ -107,12 +108,12 @@ def _redis(settings):
     is_watched = bool(settings.get('jobboard_redis_sentinel'))
     notes = []
     if is_watched:
-        notes.append('The replicas need it as much as the master: accounts '
-                     'are not replicated.')
+        notes.append('Run it on the master and on all replicas: accounts are '
+                     'not replicated.')
     notes.append('With an aclfile in redis.conf, run ACL SAVE as well. Jobs '
-                 'must outlive a restart, hence the append-only file. Redis '
-                 'itself lets everybody in as "default" until requirepass '
-                 'or ACL SETUSER says otherwise.')
+                 'must survive a restart, hence the append-only file. Redis '
+                 'accepts everybody as "default" until requirepass or ACL '
+                 'SETUSER restricts it.')
     yield Block(
         'Every Redis server, in redis-cli as administrator' if is_watched
         else 'Redis, in redis-cli as administrator', tuple(notes),
@@ -139,7 +140,7 @@ def _redis_account(settings):
 
 
 def _acl_user(user, password, commands, keys=''):
-    """Return an account that may run some commands and nothing else."""
+    """Return an account that may only run some commands."""
     login = statements.word(f'>{password}') if password else 'nopass'
     return ' '.join([
         statements.word(user), 'reset on', login, *([keys] if keys else []),
@@ -169,12 +170,12 @@ def _zookeeper(settings):
          'listed there already.',),
         ('4lw.commands.whitelist=srvr,envi',))
     yield Block(
-        'ZooKeeper, in zkCli.sh as a user who may; only if the ACL of / '
-        'keeps others from creating nodes',
+        'ZooKeeper, in zkCli.sh as a user with permission; only if the ACL of '
+        '/ does not permit others to create nodes',
         ('Octavia cannot authenticate to ZooKeeper, so its nodes are open to '
-         'whoever reaches the port. Let only the controllers reach it, or '
-         'demand client certificates (ssl.clientAuth=need) and name those '
-         'in jobboard_zookeeper_ssl_options.',),
+         'everybody who can reach the port. Allow only the controllers to '
+         'reach it, or require client certificates (ssl.clientAuth=need) and '
+         'name those in jobboard_zookeeper_ssl_options.',),
         tuple(f'create {path} "" world:anyone:{rights}' for path, rights in (
             (f'/{settings.get("jobboard_backend_namespace")}', 'cdr'),
             ('/.trash', 'cr'), ('/.entities', 'cr'),
@@ -185,12 +186,12 @@ def _etcd(settings):
     del settings
     yield Block(
         'etcd',
-        ('There is nothing to create. Octavia cannot authenticate to etcd: '
-         'it has no option for a user, and on the HTTP interface that it '
-         'uses etcd refuses the name in a client certificate. Roles and '
-         'users are of no use, and authentication must be off (etcdctl auth '
-         'disable). Run an etcd for Octavia alone.',
-         'Let only the controllers reach it. Or start every member with '
+        ('There is nothing to create. Octavia cannot authenticate to etcd: it '
+         'has no option for a user, and on the HTTP interface that it uses, '
+         'etcd refuses the name in a client certificate. Roles and users have '
+         'no effect, and authentication must be off (etcdctl auth disable). '
+         'Use a dedicated etcd for Octavia.',
+         'Allow only the controllers to reach it. Or start every member with '
          '--client-cert-auth and --trusted-ca-file=FILE, with a server '
          'certificate for serverAuth and clientAuth both, and name the '
          'certificate of the controllers in jobboard_etcd_ssl_options: '

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Which checks there are: ours, and what other distributions bring."""
+"""The available checks: ours, and those of other distributions."""
 
 from collections.abc import Callable
 from collections.abc import Iterable
@@ -29,11 +29,11 @@ from octavia_v2_checks.findings import Severity
 
 ENTRY_POINTS = 'octavia_v2_checks.checks'
 
-#: Classes with ``get_checks()``, as Neutron's projects bring them to
+#: Classes with ``get_checks()``, as Neutron projects provide them for
 #: ``neutron-status``: a list of (title, function of the upgrade command).
 CLASSES = 'octavia.status.upgrade.checks'
 
-#: Seconds that the classes may take until they have named their checks.
+#: Seconds within which the classes must have named their checks.
 CLASSES_SECONDS = 5.0
 
 OURS = 'octavia-v2-checks'
@@ -43,14 +43,14 @@ CheckFunction = Callable[[settings_.Settings, clock.Deadline],
 
 
 class Unfit(Exception):
-    """What is offered as a check and is none; the text is free of secrets."""
+    """Something offered as a check is not one; the text is free of secrets."""
 
 
 class Check(NamedTuple):
     """One row of the report.
 
-    :ivar load: returns the check function; called in the check's thread, so
-        that its imports go on beside the others' network waits
+    :ivar load: returns the check function; called in the thread of the check,
+        so that its imports run while others wait for the network
     :ivar owner: the distribution it comes from
     """
 
@@ -68,7 +68,7 @@ class Check(NamedTuple):
             if not all(isinstance(text, str) for text in (
                     said.id, said.message, said.remedy or '',
                     said.option or '', said.file or '', said.host or '')):
-                raise Unfit('it yielded a Finding whose texts are none')
+                raise Unfit('it yielded a Finding whose texts are not strings')
             if not isinstance(said.severity, Severity):
                 raise Unfit('it yielded a Finding without a Severity')
             if self.owner != OURS and not said.id.startswith(f'{self.id}.'):
@@ -82,7 +82,7 @@ class Check(NamedTuple):
 
 def _own(id_: str) -> CheckFunction:
     def check(settings, deadline):
-        # Where there is nothing to ask, what asks is not even imported.
+        # Where there is nothing to ask, the module is not imported.
         if id_ != 'config':
             settings.require_jobboard()
         return importlib.import_module(
@@ -119,7 +119,7 @@ def _add(found, check):
 
 
 def _failing(id_, title, owner, exc):
-    """Return a check in whose row stands why there is no other."""
+    """Return a check whose row tells why there is no other."""
     def load():
         raise exc
     return Check(id_, title, load, owner)
@@ -157,7 +157,7 @@ def _adapted(id_, given) -> CheckFunction:
 
     def check(_settings, _deadline):
         # A bound method of the class, called with the command that runs it;
-        # here there is none.
+        # here there is no such command.
         result = function(None, **arguments)
         severity = Severity(int(result.code))
         details = str(result.details or '')

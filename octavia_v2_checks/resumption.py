@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What two controllers must agree on to finish each other's flows."""
+"""What controllers must agree on to finish the flows of each other."""
 
 import hashlib
 import json
@@ -21,17 +21,17 @@ from octavia_v2_checks import settings as settings_
 from octavia_v2_checks.checks.config import dburl
 from octavia_v2_checks.checks.config import view
 
-#: Characters of a value that is reported as it is.
+#: Length up to which a value is reported unchanged.
 _LONGEST = 1000
 
-#: Drivers that use the first host of the list and no other.
+#: Drivers that use only the first host of the list.
 _FIRST_HOST_ONLY = (view.REDIS, view.ETCD)
 
 
 def of(settings: settings_.Settings) -> dict[str, Any]:
     """Return the values that decide whether another host can resume a flow.
 
-    Nothing secret is among them, nor hashed: neither users nor passwords.
+    They contain nothing secret, not even hashed: neither users nor passwords.
 
     :returns: by name: texts, lists of texts and numbers; null where Octavia
         could not read the option or does not use it; and ``fingerprint``, a
@@ -65,7 +65,9 @@ def _get(settings, name):
 
 
 def _jobboard(settings, driver):
-    """Return where the jobboard is, as ``host:port``; sorted, if all count."""
+    """Return the addresses of the jobboard as ``host:port``, sorted if all are
+    used.
+    """
     hosts = _get(settings, 'jobboard_backend_hosts')
     port = _get(settings, 'jobboard_backend_port')
     if not hosts or port is None:
@@ -83,7 +85,7 @@ def _jobboard(settings, driver):
 
 def _persistence(settings):
     url = dburl.parse(_get(settings, 'persistence_connection') or '')
-    # With what belongs into a password before the last @, no part is certain.
+    # If a piece of a password may precede the last @, no part is certain.
     if url is None or '@' in url.tail or not (url.port or '0').isdigit():
         return None
     if url.in_memory:
@@ -104,7 +106,7 @@ def _clean(value, redactor):
 
 
 def _short(text):
-    """Return a text, or what tells it from another if it is very long."""
+    """Return a text, or a shortened form with a hash if it is very long."""
     if len(text) <= _LONGEST:
         return text
     digest = hashlib.sha256(text.encode(errors='replace')).hexdigest()

@@ -31,59 +31,59 @@ from octavia_v2_checks.settings import UsageError
 
 _WIDTH = 77
 
-#: Left out, unless asked for, where the installed Octavia lacks them: the
-#: login then is that of the server, and not of a user.
+#: Omitted by default if the installed Octavia lacks them: the login is then
+#: that of the server, not of a user.
 _DISPENSABLE = frozenset({'jobboard_backend_username',
                           'jobboard_redis_sentinel_password'})
 
 _WHY = {
     'persistence_connection':
-        'Every step of every flow is recorded here. It is a database of its '
-        'own, because Octavia and TaskFlow cannot share a version table.',
+        'Every step of every flow is recorded here. It must be a separate '
+        'database, because Octavia and TaskFlow cannot share a version table.',
     'jobboard_enabled':
         'Without it Octavia uses neither jobboard nor persistence database, '
-        'and a flow dies with its worker.',
+        'and a flow is lost with its worker.',
     'jobboard_backend_namespace':
-        'Begins every key. A second cloud on the same servers needs another '
-        'one.',
+        'Prefix of every key. A second cloud on the same servers needs a '
+        'different one.',
     'jobboard_redis_sentinel':
         'The name in "sentinel monitor" of sentinel.conf.',
     'jobboard_redis_sentinel_password':
-        'The Sentinels have a password of their own.',
+        'The Sentinels have a separate password.',
     'jobboard_expiration_time':
-        'The claim of a worker that died is free after this time. A worker '
-        'that is held up for half of it loses its job, and the flow runs '
+        'The claim of a worker that died expires after this time. A worker '
+        'that is delayed for half of it loses its job, and the flow runs '
         'twice; the default of 30 is short for a busy controller.',
     'jobboard_etcd_timeout':
-        'Without a limit, a silent etcd blocks a worker for good.',
+        'Without a limit, a silent etcd blocks a worker permanently.',
 }
 
 _WHY_HERE: Mapping[str, Mapping[str, str]] = {
     'redis': {'jobboard_backend_hosts':
-              'One host: Octavia uses no other unless the hosts are '
+              'One host: Octavia uses only the first unless the hosts are '
               'Sentinels.'},
     'redis-sentinel': {'jobboard_backend_hosts':
                        'All Sentinels, at least three; Redis itself is not '
-                       'named. The port is theirs too.'},
+                       'listed. The port is also theirs.'},
     'zookeeper': {'jobboard_backend_hosts': 'All members of the ensemble.'},
     'etcd': {'jobboard_backend_hosts':
-             'One host: Octavia uses no other. With several members, name '
-             'an address that stands in front of them.'},
+             'One host: Octavia uses only the first. With several members, '
+             'use an address in front of them.'},
     'none': {'jobboard_enabled':
-             'Off on purpose: a flow dies with its worker, and its load '
+             'Off on purpose: a flow is lost with its worker, and its load '
              'balancer stays in PENDING until somebody fixes it.'},
 }
 
 
 def _password() -> str:
-    """Return a new one that needs no quoting in URL, SQL, ini or ACL."""
+    """Return a new password that needs no quoting in URL, SQL, ini or ACL."""
     letters = string.ascii_letters + string.digits
     return ''.join(secrets.choice(letters) for _ in range(32))
 
 
 def _jobboard(driver: str, port: int, **more: str) -> dict[str, str]:
-    # The account is not called octavia: Octavia's own database has one of
-    # that name as a rule, with another password.
+    # The account is not called octavia: The database of Octavia usually has an
+    # account of that name, with another password.
     return {
         'persistence_connection': f'mysql+pymysql://octavia_taskflow:'
                                   f'{_password()}@127.0.0.1/'
@@ -109,7 +109,7 @@ BACKENDS: Mapping[str, Callable[[], dict[str, str]]] = {
     'redis-sentinel': lambda: _redis(
         26379, jobboard_redis_sentinel='mymaster',
         jobboard_redis_sentinel_password=_password()),
-    # The claims of ZooKeeper end with the session and need no time.
+    # Claims on ZooKeeper end with the session and need no expiration time.
     'zookeeper': lambda: _jobboard('zookeeper_taskflow_driver', 2181),
     'etcd': lambda: _jobboard('etcd_taskflow_driver', 2379,
                               jobboard_expiration_time='100',
@@ -123,11 +123,11 @@ def render(backend: str, assignments: Iterable[str] = (),
     """Return a fragment of octavia.conf in which ``validate`` finds nothing.
 
     :param backend: one of :data:`BACKENDS`
-    :param assignments: ``OPTION=VALUE`` texts, the value as a worker shall
-        see it; an empty one leaves the option out
+    :param assignments: ``OPTION=VALUE`` texts, the value as a worker is to see
+        it; an empty one omits the option
     :param provision: whether to add, as comments, what to run on the servers
-    :raises UsageError: for an option that does not exist, or a value with
-        which there would be a finding
+    :raises UsageError: for an option that does not exist, or a value that
+        leads to a finding
     """
     given = _given(assignments)
     options = BACKENDS[backend]()
@@ -137,7 +137,7 @@ def render(backend: str, assignments: Iterable[str] = (),
                if value}
     settings = _settings(options)
     _compare(backend, decided, settings)
-    found = list(config.check(settings))
+    found = list(config.mistakes(settings))
     too_new = {f.option.partition('.')[2] for f in found
                if f.id == 'config.release' and f.option}
     surplus = (too_new & _DISPENSABLE) - given.keys()
@@ -145,7 +145,7 @@ def render(backend: str, assignments: Iterable[str] = (),
         options = {name: value for name, value in options.items()
                    if name not in surplus}
         settings = _settings(options)
-        found = list(config.check(settings))
+        found = list(config.mistakes(settings))
     for finding in found:
         raise UsageError(f'{finding.message} {finding.remedy}')
     _verify(options, settings)
@@ -157,7 +157,7 @@ def render(backend: str, assignments: Iterable[str] = (),
 
 
 def _given(assignments):
-    """Take OPTION=VALUE texts apart; the last one of an option counts."""
+    """Parse OPTION=VALUE texts; the last one of an option counts."""
     given = {}
     for assignment in assignments:
         name, equals, value = assignment.partition('=')
@@ -173,8 +173,8 @@ def _given(assignments):
             raise UsageError(f'--set: [task_flow] has no option '
                              f'{name!r}.{hint}')
         if not value.isprintable():
-            raise UsageError(f'--set {name}: the value has a character that '
-                             f'cannot be printed')
+            raise UsageError(f'--set {name}: the value contains a character '
+                             'that cannot be printed')
         given[name] = value
     return given
 
@@ -187,7 +187,7 @@ def _settings(options):
 
 
 def _compare(backend, decided, settings):
-    """Raise if an option takes back what the backend stands for."""
+    """Raise if an option contradicts the backend."""
     expected = _settings(decided)
     for name in decided:
         value = settings[name]
@@ -196,7 +196,7 @@ def _compare(backend, decided, settings):
 
 
 def _verify(options, settings):
-    """Raise if oslo.config would read back anything else than was meant."""
+    """Raise if oslo.config would read back anything other than intended."""
     for name, value in options.items():
         if settings[name].text != value:
             raise UsageError(f'--set {name}: an octavia.conf cannot hold '

@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""What is typed on a server: quoting, GRANTs and ACL rules.
+"""Statements for servers: quoting, GRANTs and ACL rules.
 
 For remedies and for ``sample --provision`` alike.
 """
@@ -19,13 +19,13 @@ For remedies and for ``sample --provision`` alike.
 from collections.abc import Iterable
 import re
 
-#: How the logbooks and flows of a drill begin, which are no worker's.
+#: Prefix of the logbooks and flows of a drill, which no worker uses.
 DRILL = 'octavia_v2_checks_drill_'
 
 #: What a worker does with every table of the persistence database.
 RUNTIME = ('SELECT', 'INSERT', 'UPDATE', 'DELETE')
 
-#: What octavia-db-manage needs on top to make and change the tables.
+#: What octavia-db-manage additionally needs to create and change the tables.
 MIGRATION = ('CREATE', 'ALTER', 'DROP', 'INDEX', 'REFERENCES')
 
 #: What a worker sends to Redis.
@@ -52,7 +52,7 @@ def mysql_account(account: str) -> str:
 
 
 def grant(privileges: Iterable[str], name: str, account: str) -> str:
-    """Return a GRANT that MySQL 8 and MariaDB both take."""
+    """Return a GRANT that MySQL 8 and MariaDB both accept."""
     return (f'GRANT {", ".join(privileges)} ON {quoted(name)}.* TO '
             f'{mysql_account(account)};')
 
@@ -80,12 +80,12 @@ def rule(command: str) -> str:
 
 
 def literally(text: str) -> str:
-    """Return a text as a pattern of Redis ACL rules that matches only it."""
+    """Return a pattern of Redis ACL rules that matches only a text."""
     return re.sub(r'([\\*?\[\]])', r'\\\1', text)
 
 
 def drill_keys(namespace: str) -> str:
-    """Return the ACL rule for the keys of drills beside a jobboard.
+    """Return the ACL rule for the keys of drills next to a jobboard.
 
     :param namespace: that of the jobboard
     """

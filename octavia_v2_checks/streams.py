@@ -18,11 +18,12 @@ import sys
 
 
 def prepare() -> None:
-    """Make stdin, stdout and stderr usable, whatever we were started with.
+    """Make stdin, stdout and stderr usable, even if they are closed.
 
-    What is closed gets a number of its own: the next socket would take it,
-    and what a library prints would go to a server. A closed stdout cannot be
-    written, as before; what goes to a closed stderr is lost, as before.
+    The descriptor of a closed stream is filled: otherwise the next socket
+    would get its number, and output of a library would go to a server. A
+    closed stdout still cannot be written, and output to a closed stderr is
+    still lost.
     """
     for number, mode in ((0, os.O_RDONLY), (1, os.O_RDONLY),
                          (2, os.O_RDWR)):
@@ -40,7 +41,7 @@ def prepare() -> None:
 
 
 def tell(line: str) -> None:
-    """Print a line on stderr, or lose it where nothing can be printed."""
+    """Print a line on stderr, or drop it if nothing can be printed."""
     if sys.stderr is None:
         return
     try:
@@ -51,7 +52,7 @@ def tell(line: str) -> None:
 
 
 def finish() -> None:
-    """Keep Python from complaining at its end about what was not written."""
+    """Keep Python from complaining at exit about unwritten output."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -10,10 +10,13 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The static rules alone, and their findings line by line."""
+"""The static rules, and their findings line by line."""
 
 from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Sequence
 import json
+import socket
 import textwrap
 
 from octavia_v2_checks import judging
@@ -21,8 +24,11 @@ from octavia_v2_checks import settings as settings_
 from octavia_v2_checks.checks import config
 from octavia_v2_checks.findings import Finding
 from octavia_v2_checks.findings import Severity
+from octavia_v2_checks.reports import layout
 from octavia_v2_checks.reports import sarif
 from octavia_v2_checks.reports import text
+from octavia_v2_checks.settings import redact
+from octavia_v2_checks.upstream import versions
 
 SCHEMA_VERSION = 1
 
@@ -31,12 +37,12 @@ def run(settings: settings_.Settings, target_release: str | None
         ) -> list[Finding]:
     """Return all findings of the rules, worst first, free of secrets.
 
-    :param target_release: the Octavia that is to run; the installed one if
-        None
-    :raises settings.UsageError: for a release that is none
+    :param target_release: the Octavia release to check for; the installed one
+        if None
+    :raises settings.UsageError: for an unknown release
     """
     found = judging.judged(
-        'config', config.check(settings, target_release=target_release),
+        'config', config.mistakes(settings, target_release),
         settings)
     return sorted(found, key=lambda f: (-f.severity, f.many > 1,
                                         f.file or '', f.line or 0))
@@ -49,7 +55,7 @@ def exit_code(findings: Iterable[Finding]) -> int:
 
 def render(form: str, findings: list[Finding],
            settings: settings_.Settings) -> str:
-    """Return the findings as ``table``, ``json`` or ``sarif``."""
+    """Return the findings as ``text``, ``table``, ``json`` or ``sarif``."""
     if form == 'json':
         return json.dumps({
             'schema_version': SCHEMA_VERSION,
@@ -57,7 +63,51 @@ def render(form: str, findings: list[Finding],
             'findings': [f.as_dict() for f in findings]}, indent=2)
     if form == 'sarif':
         return sarif.render(findings, settings)
-    return _table(findings, settings)
+    if form == 'table':
+        return _table(findings, settings)
+    return text.printable('\n'.join(_text(findings, settings)))
+
+
+def _text(findings: Sequence[Finding], settings: settings_.Settings
+          ) -> Iterator[str]:
+    clean = settings.redactor
+    yield from layout.header(clean(socket.gethostname()), (
+        ('Octavia', versions.installed('octavia') or 'not installed here'),
+        ('Files', ', '.join(clean(f.path) for f in settings.files)
+         or 'none')))
+    yield ''
+    for title, severity in (('Failures', Severity.FAILURE),
+                            ('Warnings', Severity.WARNING),
+                            ('Waived', Severity.SUCCESS)):
+        said = [f for f in findings if f.counts is severity]
+        if said:
+            yield title
+        for finding in said:
+            yield from _said(finding, settings)
+            yield ''
+    for fact in config.scope(settings):
+        yield from layout.fill(fact, f'{layout.signs().good} ')
+    counts = ', '.join(layout.counted(findings)) or 'Nothing found'
+    advice = ('Correct the configuration before you upgrade.'
+              if exit_code(findings) == Severity.FAILURE else
+              'The servers were not asked: octavia-v2-checks upgrade check '
+              'does.')
+    yield from layout.fill(f'{counts}. {advice}')
+    yield from layout.read_on(f for f in findings if f.counts)
+
+
+def _said(finding: Finding, settings: settings_.Settings) -> Iterator[str]:
+    yield f'  {layout.heading(finding)}'
+    shown = settings.excerpt(finding.file, finding.line)
+    if shown and redact.MASK not in shown:
+        yield f'    | {shown}'
+    yield from layout.fill(finding.message, ' ' * 4)
+    if finding.remedy:
+        label = '    Remedy: '
+        first, *rest = layout.remedy(layout.one_line(finding.remedy),
+                                     ' ' * len(label))
+        yield label + first.lstrip()
+        yield from rest
 
 
 def _table(findings, settings):
@@ -76,13 +126,13 @@ def _table(findings, settings):
             finding.message, 78, initial_indent='    ',
             subsequent_indent='    ', break_on_hyphens=False)
         if finding.remedy:
-            # Not wrapped: a command in two lines cannot be copied.
+            # Not wrapped: a command on two lines cannot be copied.
             lines.append(f'    Remedy: {finding.remedy}')
         lines.append('')
     count = {s: sum(f.many for f in findings if f.counts is s)
              for s in Severity}
     if not findings:
-        return f'{len(settings.files)} file(s) read, nothing to say.'
+        return f'{len(settings.files)} file(s) read, nothing found.'
     return text.printable('\n'.join([
         *lines, f'{count[Severity.FAILURE]} failure(s), '
         f'{count[Severity.WARNING]} warning(s)']))

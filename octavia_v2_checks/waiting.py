@@ -31,13 +31,14 @@ def run(settings: settings_.Settings, selected: Sequence[registry.Check],
         deadline: clock.Deadline, skipped: Sequence[str], seconds: float,
         tell: Callable[[str], None],
         observer: engine.Observer = engine.unobserved) -> engine.Report:
-    """Run checks as :func:`engine.run`, and those that fail again.
+    """Run checks like :func:`engine.run`, and repeat those that fail.
 
     The files are read once: ``config`` is not run again.
 
-    :param deadline: of the first attempt; each later one has as much time
+    :param deadline: of the first attempt; each later one has the same time
     :param seconds: in which the last attempt must begin; 0 for one attempt
-    :param tell: given a line for each row that fails, and for each change
+    :param tell: called with a line for each row that fails, and for each
+        change
     """
     begin = time.monotonic()
     report = engine.run(settings, selected, deadline, skipped, observer)
@@ -56,9 +57,9 @@ def run(settings: settings_.Settings, selected: Sequence[registry.Check],
 
 
 def _again(settings, failing, report, pause, renewed, observer):
-    """Return the report with what another attempt says in it.
+    """Return the report updated with another attempt.
 
-    What an earlier attempt has said stands until a later one has ended.
+    The result of an earlier attempt is kept until a later one has ended.
     """
     try:
         time.sleep(pause)

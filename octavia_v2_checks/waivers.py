@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Waivers: findings that an operator has decided not to count, for a time.
+"""Waivers: findings that an operator has decided not to count for some time.
 
 They are written ``ID [host=H] [option=O] until=YYYY-MM-DD reason=…``, one in
 each line ``waivers`` of ``[octavia_v2_checks]``.
@@ -64,9 +64,10 @@ class Rule(NamedTuple):
 
 
 class Rules:
-    """All waivers, found by what they are about.
+    """All waivers, indexed by their subject.
 
-    :param rules: those that hold; of two about the same, the first counts
+    :param rules: those in effect; of two with the same subject, the first
+        counts
     """
 
     def __init__(self, rules: Iterable[Rule]):
@@ -76,7 +77,7 @@ class Rules:
 
     def covering(self, id_: str, host: str | None, option: str | None
                  ) -> Iterator[Rule]:
-        """Yield the waivers that are about a finding.
+        """Yield the waivers that cover a finding.
 
         :param id_: of the finding; so are the next
         """
@@ -89,9 +90,9 @@ class Rules:
 
 
 def parse(text: str) -> Rule:
-    """Return the waiver that a text stands for.
+    """Parse a waiver.
 
-    :raises ValueError: for a text that is none, without repeating it
+    :raises ValueError: for an invalid text, without repeating it
     """
     match = _RULE.fullmatch(text.strip())
     if match is None:

@@ -34,7 +34,7 @@ PAYLOAD = 'PAYLOAD-THAT-NOBODY-MAY-SEE'
 
 
 class Place:
-    """A namespace on one server, and a persistence database of its own.
+    """A namespace on one server, and a separate persistence database.
 
     :param server: of :mod:`tests.servers`
     :param url: of the persistence database, which this migrates

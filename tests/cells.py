@@ -17,7 +17,6 @@ import itertools
 import json
 import os
 import pathlib
-import subprocess
 import tempfile
 import threading
 import time
@@ -101,20 +100,23 @@ def launch(*argv: str, cwd: str | os.PathLike = '/',
     said = []
     with tempfile.TemporaryFile() as errors:
         begin = spoke = time.monotonic()
-        process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=errors, cwd=cwd, env=commands.environment(**extra))
-        assert process.stdout
-        watchdog = threading.Timer(_HANGS, process.kill)
-        watchdog.start()
-        with process.stdout:
-            while data := os.read(process.stdout.fileno(), 1 << 16):
+        source, end_ = os.pipe()
+        with (open(source, 'rb') as stdout, open(end_, 'wb') as writing,
+              open(os.devnull, 'rb') as stdin):
+            process = commands.begun(
+                argv, commands.environment(**extra), cwd, stdin, writing,
+                errors)
+            writing.close()
+            watchdog = threading.Timer(_HANGS, process.kill)
+            watchdog.start()
+            while data := os.read(stdout.fileno(), 1 << 16):
                 said.append(data)
                 spoke = time.monotonic()
         process.wait()
         end = time.monotonic()
         watchdog.cancel()
         errors.seek(0)
+        assert process.returncode is not None
         return Outcome(process.returncode, b''.join(said).decode(),
                        errors.read().decode(), end - begin, end - spoke)
 

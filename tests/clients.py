@@ -94,10 +94,9 @@ def work(config, timeout: float = 60, python: str = sys.executable) -> dict:
         where it does not end
     """
     try:
-        done = subprocess.run(
+        done = commands.ended(
             [python, '-m', 'tests.worker_board', str(config)],
-            capture_output=True, text=True, cwd=_ROOT, timeout=timeout,
-            env=commands.environment())
+            commands.environment(), timeout, _ROOT)
     except subprocess.TimeoutExpired:
         return {'error': 'timeout', 'causes': []}
     assert done.stdout, done.stderr

@@ -12,10 +12,16 @@
 
 """Octavia's own commands, run in subprocesses with the tests' Python."""
 
+from collections.abc import Mapping
+from collections.abc import Sequence
 import os
 import pathlib
 import subprocess
 import sys
+import tempfile
+from typing import Any
+
+from tests import zygote
 
 TIMEOUT = 600
 
@@ -37,9 +43,60 @@ def environment(**extra: str) -> dict[str, str]:
 def run(name: str, *args: str, timeout: float = TIMEOUT,
         **extra: str) -> subprocess.CompletedProcess[str]:
     """Run a console script; *extra* goes into its environment."""
-    return subprocess.run([script(name), *args], stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True, cwd='/',
-                          timeout=timeout, env=environment(**extra))
+    return ended([script(name), *args], environment(**extra), timeout)
+
+
+def ended(argv: Sequence[str], environ: Mapping[str, str],
+          timeout: float = TIMEOUT, cwd: str | os.PathLike = '/',
+          stdin: str = os.devnull, feed: str | None = None, user: int = 0
+          ) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end.
+
+    :param environ: all of its environment
+    :param stdin: a file
+    :param feed: what another process writes into its stdin instead
+    :param user: its user id
+    :raises subprocess.TimeoutExpired: where it does not end; it is killed
+    """
+    with (_source(stdin, feed) as source, tempfile.TemporaryFile() as out,
+          tempfile.TemporaryFile() as err):
+        process = begun(argv, environ, cwd, source, out, err, user)
+        try:
+            code = process.wait(timeout)
+        finally:
+            process.kill()
+        said = []
+        for stream in (out, err):
+            stream.seek(0)
+            said.append(stream.read().decode())
+    return subprocess.CompletedProcess(argv, code, *said)
+
+
+def _source(path, feed):
+    if feed is None:
+        return open(path, 'rb')
+    source, end = os.pipe()
+    os.write(end, feed.encode())
+    os.close(end)
+    return open(source, 'rb')
+
+
+def begun(argv: Sequence[str], environ: Mapping[str, str],
+          cwd: str | os.PathLike, stdin: Any, stdout: Any, stderr: Any,
+          user: int = 0) -> zygote.Forked | subprocess.Popen:
+    """Start a command, or fork it where that is the same.
+
+    :param stdin: an open file, as are the next two
+    """
+    if zygote.serves(argv, environ):
+        return zygote.start(
+            argv, environment=environ, cwd=cwd, user=user,
+            stdin=stdin.fileno(), stdout=stdout.fileno(),
+            stderr=stderr.fileno())
+    return subprocess.Popen(
+        argv, env=environ, cwd=cwd, stdin=stdin, stdout=stdout,
+        stderr=stderr, user=user or None, group=user or None,
+        extra_groups=[] if user else None)
 
 
 def db_manage(config: str | os.PathLike, command: str, *args: str,

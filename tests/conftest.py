@@ -18,12 +18,14 @@ the servers fails those tests: ``tools/test`` installs all of them.
 """
 
 import itertools
+import os
 import pathlib
 
 import pytest
 
 from tests import commands
 from tests import redis_probing
+from tests import zygote
 from tests.servers import etcd as etcd_server
 from tests.servers import mariadb as mariadb_server
 from tests.servers import postgres as postgres_server
@@ -31,6 +33,64 @@ from tests.servers import process
 from tests.servers import redis as redis_server
 from tests.servers import tls as tls_files
 from tests.servers import zookeeper as zookeeper_server
+
+
+def pytest_configure(config):
+    """Let all processes of a run share what forks commands for them."""
+    # What is forked is not measured.
+    if zygote.PLACE not in os.environ and (
+            'COVERAGE_PROCESS_START' not in os.environ):
+        place = zygote.open_place()
+        config.add_cleanup(lambda: zygote.close_place(place))
+
+
+#: Seconds of the modules that take longest, so that no worker begins them
+#: when the others have nothing left. Their order is what matters.
+SLOWEST = {
+    'test_provision': 150, 'test_etcd_client': 150, 'test_inflight': 120,
+    'test_endings': 110, 'test_read_only': 80, 'test_inflight_scale': 80,
+    'test_matrix': 80, 'test_zookeeper_worker': 70, 'test_drill': 70,
+    'test_ways_in': 70, 'test_role': 70, 'test_redis_verdicts': 60,
+    'test_persistence_mysql': 60, 'test_database_places': 60,
+    'test_database_clusters': 60, 'test_secrets': 60, 'test_migration': 50,
+    'test_guide': 50, 'test_zookeeper_faults': 50, 'test_drill_faults': 50,
+    'test_etcd_faults': 50, 'test_hook': 45, 'test_resources': 45,
+    'test_releases': 45, 'test_truth': 45, 'test_database_locks': 40}
+
+
+def pytest_collection_modifyitems(config, items):
+    """Deal the tests to the workers: each begins with slow modules.
+
+    pytest-xdist gives each of them an equal number of tests that follow
+    each other, and whoever has ended takes tests from another's end.
+    """
+    workers = getattr(config, 'workerinput', {}).get('workercount', 1)
+    modules: dict[str, list] = {}
+    for item in items:
+        modules.setdefault(item.path.stem, []).append(item)
+    cost = {name: SLOWEST.get(name, len(found) / 1000)
+            for name, found in modules.items()}
+    hands: list[list] = [[] for _ in range(workers)]
+    taken = [0.0] * workers
+    for name in sorted(modules, key=lambda name: -cost[name]):
+        least = taken.index(min(taken))
+        taken[least] += cost[name]
+        hands[least] += modules[name]
+    # What is over is cheap, and goes where there are too few.
+    share = -(-len(items) // workers)
+    over = [item for hand in hands for item in hand[share:]]
+    for hand in hands:
+        del hand[share:]
+        wanted = share - len(hand)
+        hand.extend(over[:wanted])
+        del over[:wanted]
+    items[:] = [item for hand in hands for item in hand]
+
+
+@pytest.fixture
+def real_start(monkeypatch):
+    """Start commands from nothing, as a shell does."""
+    monkeypatch.delenv(zygote.PLACE)
 
 
 @pytest.fixture(scope='session')

@@ -74,6 +74,5 @@ def run_command(command: str) -> None:
     """Run a command that a remedy names, with the tests' Python."""
     words = shlex.split(command)
     words[0] = commands.script(words[0])
-    done = subprocess.run(words, capture_output=True, text=True, cwd='/',
-                          env=commands.environment())
+    done = commands.ended(words, commands.environment())
     assert done.returncode == 0, done.stdout + done.stderr

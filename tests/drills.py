@@ -44,7 +44,7 @@ class Site:
         self.configure()
 
     def configure(self, **options):
-        """Set options of [task_flow], and write the configuration anew."""
+        """Set options of [task_flow], and write the configuration again."""
         self.options |= options
         self.config = self.place.config(**self.options)
 

@@ -60,7 +60,7 @@ class Prober:
         return found
 
     def backend(self, kind, hosts, port: int, **options):
-        """A backend of its own, for what it can beside ``probe``."""
+        """A separate backend, for what it can beside ``probe``."""
         loaded = settings.load(
             [('file', str(self.config(hosts, port, **options)))])
         return kind(loaded, clock.Deadline(20, 5))

@@ -110,7 +110,7 @@ CASES = {
     'nasty': (report(row('jobboard', UGLY), row(f'x{NASTY}', note=NASTY)),
               'failure', 2),
     'twice': (report(row('jobboard', REFUSED, REFUSED)), 'failure', 2),
-    'left out': (report(row('jobboard'), skipped=('config', 'site rules')),
+    'skipped': (report(row('jobboard'), skipped=('config', 'site rules')),
                  'success', 0),
     'everything': (report(
         row('config', WAIVED), row('persistence', REFUSED),

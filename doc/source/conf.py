@@ -17,8 +17,11 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent / '_ext'))
 
 project = 'octavia-v2-checks'
 copyright = 'The octavia-v2-checks authors'
-extensions = ['openstackdocstheme', 'oslo_config.sphinxext', 'finding_list']
+extensions = ['openstackdocstheme', 'oslo_config.sphinxext', 'reno.sphinxext',
+              'finding_list']
 html_theme = 'openstackdocs'
+html_static_path = ['_static']
+html_css_files = ['look.css']
 openstackdocs_auto_name = False
 openstackdocs_auto_version = False
 openstackdocs_use_storyboard = False

@@ -10,11 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The jobs on a board, as they lie in its server.
+"""The jobs on a board, as the server stores them.
 
-TaskFlow's own listing is never used: it deletes what it cannot decode,
+The listing of TaskFlow is never used: it deletes what it cannot decode,
 creates what is missing, and hides errors. Here the raw entries are read, and
-of each only what names it; the rest are certificates, keys and tokens.
+only the parts that identify them; the rest is certificates, keys and tokens.
 """
 
 from collections.abc import Iterator
@@ -30,11 +30,12 @@ class Job(NamedTuple):
     :ivar key: how the server names it
     :ivar name: None where the entry cannot be decoded; so is ``book`` then
     :ivar book: uuid of its logbook
-    :ivar load_balancer: id of the load balancer it is about, if it says so
+    :ivar load_balancer: id of its load balancer, if the entry has it
     :ivar owner: the conductor that holds a live claim, or None
-    :ivar lapsed: whether it is known to have been claimed and lost
-    :ivar expires: seconds until the claim ends unless renewed, None where
-        it ends with the owner's session or nobody knows
+    :ivar lapsed: whether it is known to have been claimed and released without
+        being finished
+    :ivar expires: seconds until the claim ends unless renewed, None where it
+        ends with the session of its owner or is not known
     """
 
     key: str
@@ -49,7 +50,7 @@ class Job(NamedTuple):
 class Board(Protocol):
     """An open connection to one board; a context manager.
 
-    Every method reads only, and raises :class:`net.Fault` and nothing else.
+    Every method only reads, and raises :class:`net.Fault` and nothing else.
 
     :ivar place: how a message names it
     :ivar trash: how a message names its trash
@@ -63,20 +64,22 @@ class Board(Protocol):
         ...
 
     def pages(self) -> Iterator[list[Job]]:
-        """Yield all jobs, some at a time; what is there throughout is told.
+        """Yield all jobs, some at a time; those that stay throughout are not
+        missed.
         """
         ...
 
     def trashed(self) -> int:
-        """Return how many jobs lie in the trash."""
+        """Return how many jobs are in the trash."""
         ...
 
     def workers(self) -> list[str]:
-        """Return the hosts with a live worker, if the board knows them."""
+        """Return the hosts with a live worker, if the board has that
+        information."""
         ...
 
     def removal(self, keys: list[str]) -> str:
-        """Return the commands that take jobs off the board."""
+        """Return the commands that remove jobs from the board."""
         ...
 
     def emptying(self) -> str:
@@ -102,7 +105,7 @@ def decode(key: str, data: bytes, owner: str | None = None,
 
 def describe(key: str, posting: Any, owner: str | None = None,
              **state: Any) -> Job:
-    """Return the job of a posting, whatever there is in its place."""
+    """Return the job of a posting, whatever the entry contains."""
     name = _at(posting, 'name')
     if name is None:
         return Job(key, owner=owner, **state)

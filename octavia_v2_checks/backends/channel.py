@@ -19,7 +19,7 @@ import struct
 import threading
 from typing import Any
 
-#: What stands before a message: its length.
+#: The length that precedes each message.
 HEADER = struct.Struct('!I')
 
 
@@ -32,7 +32,7 @@ class Channel:
 
     def __init__(self, sock: socket.socket):
         self._socket = sock
-        # The threads of a client say what they do, too.
+        # Threads of a client send messages too.
         self._sending = threading.Lock()
 
     def send(self, *message: Any) -> None:
@@ -53,7 +53,7 @@ class Channel:
         :raises TimeoutError: if there are none left
         """
         (size,) = HEADER.unpack(self._exactly(HEADER.size, left))
-        # Both ends are this program: nothing of a server's is decoded here.
+        # Both ends are this program: nothing from a server is decoded here.
         return marshal.loads(self._exactly(size, left))  # noqa: S302
 
     def _exactly(self, size: int, left: Callable[[], float]) -> bytes:

@@ -12,14 +12,14 @@
 
 """One child process for each server, killed when its time is over.
 
-A client cannot be bounded from inside: a resolver hangs, a time-out starts
-again with every byte, an endless answer fills the memory. So the client works
-in a child, which answers questions over a socket with plain data or a fault,
-and the parent waits on an absolute clock. The child says what it is doing
-(:func:`served.step`), so that the parent can tell what took too long.
+A client cannot be bounded from inside: a resolver hangs, a timeout restarts
+with every byte, an endless answer fills the memory. So the client runs in a
+child, which answers questions over a socket with plain data or a fault, and
+the parent waits on an absolute clock. The child reports what it is doing
+(:func:`served.step`), so that the parent knows what took too long.
 
-Children are forked by a spawner: a process that was itself forked before
-there was any thread, has none, and ends with us.
+Children are forked by a spawner: a process that was forked before there were
+threads, has none, and ends with this one.
 """
 
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ from octavia_v2_checks.backends import spawner as spawners
 
 
 class Step(NamedTuple):
-    """What a child was doing when it was last heard of.
+    """What a child was doing according to its last report.
 
     :ivar doing: ``resolve``, ``connect``, ``tls`` or ``answer``, or what the
         worker's client was doing before there was a server to wait for
@@ -66,13 +66,14 @@ class Step(NamedTuple):
 class Child:
     """A process that answers questions about one server.
 
-    Its methods may be called from several threads: they take turns.
+    Its methods may be called from several threads, which take turns.
 
     :param deadline: of the run; each question has its share
     :param target: ``module:class`` of what answers, made in the child of
         ``args``, which are plain data. Its methods are the questions. What
         they return is plain data too, and what they raise a
-        :class:`net.Portable`. Its ``close()``, if it has one, says good-bye.
+        :class:`net.Portable`. Its ``close()``, if it has one, ends the
+        session.
     """
 
     def __init__(self, deadline: clocks.Deadline, target: str, *args: Any):
@@ -85,7 +86,7 @@ class Child:
         self._lock = threading.Lock()
         self._pending: clocks.Clock | None = None
         self._step = Step('starting a process')
-        #: Why it can be asked no more, once it cannot.
+        #: Why it cannot answer any more, once it cannot.
         self.fault: net.Fault | None = None
         deadline.at_end(self.close)
 
@@ -106,9 +107,9 @@ class Child:
 
     def begin(self, question: str, *args: Any,
               clock: clocks.Clock | None = None) -> None:
-        """Ask, and go on; :meth:`finish` has the answer.
+        """Ask without waiting; :meth:`finish` returns the answer.
 
-        Nobody else may ask meanwhile.
+        No other question may be asked meanwhile.
 
         :param clock: as for :meth:`ask`
         :raises net.Fault: and others, as :meth:`ask`
@@ -125,7 +126,7 @@ class Child:
             return self._finish()
 
     def pages(self, question: str, *args: Any) -> Iterator[Any]:
-        """Yield the items of a long answer, each with time of its own.
+        """Yield the items of a long answer, each with its own time limit.
 
         :param question: a method of the child that is a generator
         :raises net.Fault: and others, as :meth:`ask`
@@ -135,7 +136,7 @@ class Child:
             yield page[0]
 
     def close(self) -> None:
-        """Let the child end, which may be busy for a moment with that."""
+        """End the child, which may take a moment."""
         self._channel.close()
 
     @contextlib.contextmanager
@@ -197,7 +198,8 @@ class Child:
         name = self._spawner.kill(self._number, died=True)
         self._fail(net.Fault(
             'undetermined', f'The process that asked {self._peer} ended '
-            f'while it was busy with that ({name or "no signal"}).',
+                            'before it had an answer '
+                            f'({name or "no signal"}).',
             host=self._step.peer or None))
 
     def _fail(self, fault):
@@ -207,7 +209,7 @@ class Child:
 
 
 class _Function:
-    """What answers one question: a function."""
+    """Answers one question, with a function."""
 
     def __init__(self, target: str):
         module, _, name = target.partition(':')
@@ -216,7 +218,7 @@ class _Function:
 
 def call(deadline: clocks.Deadline, target: str, *args: Any,
          clock: clocks.Clock | None = None) -> Any:
-    """Call a function in a child made for it alone.
+    """Call a function in a separate child.
 
     :param target: ``module:function``
     :param clock: for the call; a share of the deadline if omitted

@@ -49,19 +49,19 @@ class Jobboard(Protocol):
 
     def __init__(self, settings: settings_.Settings,
                  deadline: clock.Deadline):
-        """Take what is needed; contact nothing."""
+        """Keep what is needed; contact nothing."""
 
     def probe(self) -> Iterator[net.Fault | str]:
-        """Yield what is wrong, and as text what was found to be right.
+        """Yield what is wrong, and as text what is in order.
 
-        Reads only. Faults of a single cause are yielded once. Nothing is
-        raised but :class:`octavia_v2_checks.findings.Blocked`, for an option
-        that a worker could not read.
+        Only reads. Faults with a single cause are yielded once. Raises only
+        :class:`octavia_v2_checks.findings.Blocked`, for an option that a
+        worker could not read.
         """
         ...
 
     def board(self) -> contextlib.AbstractContextManager[board.Board]:
-        """Open the board, to see what lies on it.
+        """Open the board, to list its jobs.
 
         :raises net.Fault: where a worker would fail
         """

@@ -10,33 +10,33 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What backends say of a server, and how they write where it is."""
+"""What backends say about a server, and how they write its address."""
 
 
-#: What a server did not do in time that has not been reached at all.
+#: What a server that was not reached did not do in time.
 CONNECTING = 'accept a connection'
 
 
 class Portable(Exception):
-    """An exception that a child process hands on to its parent.
+    """An exception that a child process passes to its parent.
 
-    It is made again there from what :meth:`plain` returns.
+    It is created there again from what :meth:`plain` returns.
     """
 
     def plain(self) -> tuple:
-        """Return the arguments that make the same exception: plain data."""
+        """Return the arguments of an equal exception, as plain data."""
         return self.args
 
 
 class Fault(Portable):
-    """Something a backend found wrong with its server.
+    """Something that is wrong with a server.
 
     :ivar slug: the second half of a finding id
     :ivar text: what was seen
-    :ivar remedy: exact remedy, or None for the catalogue's
+    :ivar remedy: exact remedy, or None for that of the catalogue
     :ivar host: ``host:port`` it is about
     :ivar option: name of the ``[task_flow]`` option it is about
-    :ivar detail: a word that tells causes of the same slug apart, such as
+    :ivar detail: a word that distinguishes causes of the same slug, such as
         OpenSSL's name of a TLS error
     """
 
@@ -52,7 +52,7 @@ class Fault(Portable):
         self.detail = detail
 
     def plain(self) -> tuple:
-        """Return what makes the same fault in another process."""
+        """Return the arguments of an equal fault in another process."""
         return (self.slug, self.text, self.remedy, self.host, self.option,
                 self.detail)
 
@@ -75,7 +75,8 @@ def unresolvable(host: str, port: int, reason: str) -> Fault:
 def late(peer: str, doing: str, seconds: float) -> Fault:
     """Return the fault of a server that took too long.
 
-    :param doing: what it did not do: ``answer``; also the fault's detail
+    :param doing: what it did not do, such as ``answer``; also the detail of
+        the fault
     """
     return Fault('timeout', f'{peer} did not {doing} within {seconds:g} s.',
                  host=peer, detail=doing)

@@ -23,13 +23,13 @@ from typing import Any
 from octavia_v2_checks.backends import channel
 from octavia_v2_checks.backends import net
 
-#: Bytes of address space that a child may add to what it was born with.
+#: Bytes of address space that a child may add to what it started with.
 MEMORY = 768 << 20
 
-#: Seconds that a child outlives its run where nobody is left to kill it.
+#: Seconds that a child outlives its run if its parent cannot kill it.
 _GRACE = 2
 
-#: In a child, the way to its parent.
+#: In a child, the channel to its parent.
 _parent: channel.Channel | None = None
 
 
@@ -37,8 +37,8 @@ def serve(sock: socket.socket, seconds: float, target: str, args: tuple
            ) -> None:
     """Answer questions until the parent has no more.
 
-    :param seconds: after which the process ends in any case
-    :param target: ``module:class`` of what answers, made of ``args``
+    :param seconds: after which the process ends at the latest
+    :param target: ``module:class`` of what answers, created from ``args``
     """
     import resource
     signal.setitimer(signal.ITIMER_REAL, seconds + _GRACE)
@@ -47,7 +47,7 @@ def serve(sock: socket.socket, seconds: float, target: str, args: tuple
     limit = pages * resource.getpagesize() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # Whatever speaks TLS would write its secrets into that file.
+    # TLS libraries would write session secrets into that file.
     os.environ.pop('SSLKEYLOGFILE', None)
     with contextlib.suppress(OSError):
         # OpenSSL would ask a terminal for the password of a key, and wait.
@@ -109,9 +109,9 @@ def _where(exc: BaseException) -> str:
 
 
 def step(doing: str, peer: str = '') -> None:
-    """Say what this child does next; see :class:`Step`.
+    """Report what this child does next; see :class:`Step`.
 
-    Does nothing in a process that is no child.
+    Does nothing outside a child process.
     """
     if _parent is None:
         return

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Recognises the server that answers where another was expected."""
+"""Recognises the server that answers in place of the expected one."""
 
 from collections.abc import Sequence
 import queue
@@ -25,16 +25,16 @@ from octavia_v2_checks.backends import stream as stream_
 
 _HTTP = 'an HTTP server'
 
-#: What says little of a server, the weakest first: one with TLS may well say
-#: in plain HTTP that it has TLS, and PostgreSQL 17 answers a ClientHello.
+#: Names that tell little about a server, the weakest first: one with TLS may
+#: say so in plain HTTP, and PostgreSQL 17 answers a ClientHello.
 _WEAK = (None, _HTTP, 'TLS')
 
-#: What the servers say to one of the questions below.
+#: What the servers answer to one of the questions below.
 _SIGNS = (
     (re.compile(rb'HTTP/1\.\d [\s\S]*"etcdserver"'), 'etcd'),
     (re.compile(rb'HTTP/1\.\d 400 [\s\S]*HTTPS (server|port)'), 'TLS'),
     (re.compile(rb'HTTP/1\.\d \d{3}'), _HTTP),
-    # A ServerHello or an alert: a ClientHello is only an echo of ours.
+    # A ServerHello or an alert; a ClientHello would be an echo of ours.
     (re.compile(rb'(\x16\x03[\x00-\x04]..\x02|\x15\x03[\x00-\x04]\x00\x02)',
                 re.S), 'TLS'),
     (re.compile(rb'-ERR unknown command .GET'), 'a Redis Sentinel'),
@@ -56,13 +56,13 @@ DRIVERS = {'Redis': 'redis_taskflow_driver',
            'ZooKeeper': 'zookeeper_taskflow_driver',
            'etcd': 'etcd_taskflow_driver'}
 
-#: Seconds for a second look at a server that has had its time once.
+#: Seconds to examine a server that has used up its time once.
 _SECOND_LOOK = 2.0
 
 _LIMIT = 16384
 
-#: PostgreSQL hangs up on all questions but this one, its own for TLS; it
-#: answers with S or N.
+#: PostgreSQL closes the connection on all questions but this one, its own for
+#: TLS; it answers with S or N.
 SSL_REQUEST = b'\0\0\0\x08\x04\xd2\x16\x2f'
 
 #: Seconds for a process to start.
@@ -75,7 +75,7 @@ _AFTERTHOUGHT = 0.5
 def second_look(deadline: clocks.Clock) -> clocks.Clock:
     """Return the clock for :func:`identify`, after a failure.
 
-    Half of what is left at most: the failure has to be told in time.
+    At most half of what is left: the failure has to be reported in time.
     """
     return clocks.Clock(min(_SECOND_LOOK, deadline.left() / 2))
 
@@ -97,7 +97,7 @@ def _identified(host: str, port: int, seconds: float) -> str | None:
 
 def outline(deadline: clocks.Deadline, hosts: Sequence[str], port: int
             ) -> str:
-    """Say what can be seen of some servers without a client for them."""
+    """Describe what is visible of some servers without a client for them."""
     children = []
     for host in hosts:
         children.append(isolated.Child(deadline, f'{__name__}:_Look'))
@@ -107,7 +107,7 @@ def outline(deadline: clocks.Deadline, hosts: Sequence[str], port: int
 
 def _seen(child: isolated.Child, host: str, port: int) -> str:
     try:
-        name = child.finish() or 'nothing that is known here'
+        name = child.finish() or 'an unknown kind of server'
     except net.Fault as fault:
         return fault.text
     except clocks.OutOfTime:
@@ -117,18 +117,18 @@ def _seen(child: isolated.Child, host: str, port: int) -> str:
 
 
 class _Look:
-    """A child process that looks at one server."""
+    """A child process that examines one server."""
 
     def see(self, host: str, port: int, seconds: float) -> str | None:
-        """Return what answers; raise a fault where nobody can connect."""
+        """Return what answers; raise a fault if no connection is possible."""
         clock = clocks.Clock(seconds)
         stream_.Stream(host, port, clock).close()
-        # A parent waits as long, and a silent server is to be told.
+        # The parent waits as long, and must hear of a silent server.
         return identify(host, port, clocks.Clock(0.8 * clock.left()))
 
 
 def recognise(data: bytes) -> str | None:
-    """Return the kind of server that says this, or None."""
+    """Return the kind of server that sends this, or None."""
     for sign, name in _SIGNS:
         if sign.match(data):
             return name
@@ -136,7 +136,7 @@ def recognise(data: bytes) -> str | None:
 
 
 def identify(host: str, port: int, clock: clocks.Clock) -> str | None:
-    """Find out what answers at a port, where the right server does not.
+    """Determine what answers at a port where the right server does not.
 
     :returns: ``Redis``, ``a Redis Sentinel``, ``ZooKeeper``, ``etcd``,
         ``MySQL``, ``an HTTP server``, ``TLS`` …, or None
@@ -179,14 +179,14 @@ def _ask(host, port, clock, question):
     try:
         with stream_.Stream(host, port, clock) as stream:
             stream.send(question)
-            # Which HTTP server it is, only the end of its answer tells.
+            # Only the end of the answer tells which HTTP server it is.
             while len(data) < _LIMIT and (
                     data[:5] == b'HTTP/' or not recognise(data)):
                 data += stream.receive()
                 if question is SSL_REQUEST:
                     break
     except (net.Fault, ConnectionError):
-        # What was said before tells as much as there is to know.
+        # The answers so far tell all there is to know.
         pass
     if question is SSL_REQUEST and data in (b'S', b'N'):
         return 'PostgreSQL'

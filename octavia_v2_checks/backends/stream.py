@@ -10,10 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Our own connections: to a port that may be anything, and for short words.
+"""Our own connections: to a port of an unknown kind, and for four-letter
+words.
 
-Socket timeouts start anew with every byte, so a server that sends one byte a
-second is never late for them. Here one clock runs for the whole connection.
+Socket timeouts restart with every byte, so a server that sends one byte a
+second never times out. Here one clock runs for the whole connection.
 """
 
 import contextlib
@@ -26,7 +27,7 @@ from octavia_v2_checks.backends import net
 
 
 def resolve(host: str, port: int, clock: clocks.Clock) -> list[tuple]:
-    """Look a name up, in bounded time.
+    """Resolve a name, in bounded time.
 
     :returns: what ``getaddrinfo`` returns, for TCP
     :raises net.Fault: ``unresolvable``
@@ -48,22 +49,22 @@ def unresolved(host: str, port: int, error: Exception) -> net.Fault:
     if not isinstance(error, socket.gaierror):
         reason = 'it is not a valid host name'
     elif error.errno == socket.EAI_AGAIN:
-        reason = 'the resolver failed for now'
+        reason = 'the resolver reports a temporary failure'
     else:
         reason = 'the resolver knows no address for it'
     return net.unresolvable(host, port, reason)
 
 
-#: errno -> what keeps this host, not the server, from opening a connection
+#: errno -> what keeps this host, rather than the server, from connecting
 _OUR_SIDE = {
     errno.EHOSTUNREACH: 'no route to the host',
     errno.ENETUNREACH: 'no route to the network',
-    errno.EADDRNOTAVAIL: 'no local port or address is free for it',
+    errno.EADDRNOTAVAIL: 'no local port or address is free',
     errno.EACCES: 'a rule of this host forbids it',
     errno.EPERM: 'a rule of this host forbids it',
     errno.EMFILE: 'this process has too many open files',
     errno.ENFILE: 'this host has too many open files',
-    errno.EAFNOSUPPORT: 'this host has no such address family',
+    errno.EAFNOSUPPORT: 'this host does not support the address family',
 }
 
 
@@ -77,7 +78,7 @@ def unconnected(peer: str, error: OSError) -> net.Fault:
         return net.Fault('refused', f'This host cannot reach {peer}: '
                          f'{_OUR_SIDE[number]}.', host=peer, detail='here')
     if number in (errno.EPIPE, errno.ECONNRESET):
-        # The kernel says so of one that was open and is closed already.
+        # The kernel reports this for one that was open and is closed already.
         return net.Fault('refused', f'{peer} closed the connection as soon '
                          f'as it was open.', host=peer, detail='closed')
     what = {errno.ECONNREFUSED: 'nothing listens there',
@@ -88,7 +89,7 @@ def unconnected(peer: str, error: OSError) -> net.Fault:
 
 
 def insecure(peer: str, name: str, error: Exception) -> net.Fault:
-    """Return the fault of a TLS handshake that failed, other than by time.
+    """Return the fault of a TLS handshake that failed, except for a timeout.
 
     :param name: the host name that the certificate must be for
     """
@@ -105,18 +106,18 @@ def insecure(peer: str, name: str, error: Exception) -> net.Fault:
         return net.Fault('tls', f'{peer} {what} ({reason}).', host=peer,
                          detail=reason)
     if isinstance(error, ValueError):
-        return net.Fault('tls', f'No certificate can be for the name '
-                         f'{name!r}.', host=peer)
+        return net.Fault('tls', 'A certificate cannot be issued for the name '
+                                f'{name!r}.', host=peer)
     return net.Fault('tls', f'{peer} closed the connection during the TLS '
                      f'handshake.', host=peer)
 
 
 class Stream:
-    """A connection with one clock for all that happens on it.
+    """A connection with one clock for everything.
 
     :param tls: context for TLS, or None for plain text
     :param name: host name the certificate must be for
-    :ivar address: the one of the host's that is connected
+    :ivar address: the address of the host that is connected
     :raises net.Fault: ``unresolvable``, ``refused``, ``timeout`` or ``tls``
     """
 
@@ -155,7 +156,7 @@ class Stream:
         sock = socket.socket(family, kind, proto)
         try:
             sock.settimeout(max(seconds, 0.001))
-            # One that has hung up already is noticed by receive().
+            # A server that has closed already is noticed by receive().
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 sock.connect(where)
             with contextlib.suppress(OSError):
@@ -169,13 +170,13 @@ class Stream:
             raise unconnected(self.peer, exc) from None
 
     def start_tls(self, context: ssl.SSLContext, name: str) -> None:
-        """Go on under TLS.
+        """Continue with TLS.
 
         :param name: host name the certificate must be for
         :raises net.Fault: ``timeout`` or ``tls``; the connection is closed
         """
         try:
-            # The timeout of a handshake is one for the whole of it.
+            # The timeout of a handshake covers all of it.
             self._socket.settimeout(self.clock.require())
             self._socket = context.wrap_socket(self._socket,
                                                server_hostname=name)
@@ -193,8 +194,8 @@ class Stream:
     def send(self, data: bytes) -> None:
         """Send all of it.
 
-        A server that has hung up is noticed by :meth:`receive`, after what
-        it said before.
+        A server that has closed is noticed by :meth:`receive`, after the data
+        it sent before.
 
         :raises net.Fault: ``timeout``
         """
@@ -212,8 +213,8 @@ class Stream:
         """Return what has arrived, at least one byte.
 
         :raises net.Fault: ``timeout``, or ``tls`` if the server ends the
-            connection for want of a certificate
-        :raises ConnectionError: if the server has hung up
+            connection because a certificate is missing
+        :raises ConnectionError: if the server has closed the connection
         """
         try:
             self._socket.settimeout(self.clock.require())

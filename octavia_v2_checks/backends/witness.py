@@ -10,14 +10,13 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the worker's client does on the network, step by step.
+"""What the client of a worker does on the network, step by step.
 
-Clients hide causes: kazoo calls everything a time-out, redis-py retells what
+Clients hide causes: kazoo calls everything a timeout, redis-py repeats what
 the operating system said, PyMySQL gives one number for a name that does not
-resolve and a port where nobody listens. In a child process it does no harm to
-look over the client's shoulder: it looks names up, opens connections and
-starts TLS through this module, whatever client it is. Drivers written in C
-are not seen.
+resolve and a port where nothing listens. In a child process it does no harm to
+observe the client: it resolves names, opens connections and starts TLS through
+this module. Drivers written in C are not observed.
 """
 
 import functools
@@ -31,15 +30,16 @@ from octavia_v2_checks.backends import stream
 
 
 class Witness:
-    """What has been seen; make one in a child, before the client is used.
+    """What has been observed; create one in a child, before the client is
+    used.
 
-    :ivar faults: what went wrong with each peer last, in the order in which
-        it happened; what succeeded later is not in it
+    :ivar faults: the last fault of each peer, in the order in which they
+        happened; without those that succeeded later
     """
 
     def __init__(self) -> None:
         self.faults: dict[str, net.Fault] = {}
-        #: (address, port) -> the name that was looked up
+        #: (address, port) -> the name that was resolved
         self._names: dict[tuple, str] = {}
         self._watch(socket, 'getaddrinfo', self._resolve)
         self._watch(socket.socket, 'connect', self._connect)
@@ -47,7 +47,7 @@ class Witness:
 
     @property
     def fault(self) -> net.Fault | None:
-        """What went wrong last."""
+        """The last fault."""
         return next(reversed(self.faults.values()), None)
 
     def _watch(self, owner: Any, name: str, seen: Any) -> None:

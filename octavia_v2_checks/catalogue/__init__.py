@@ -13,8 +13,8 @@
 """Every finding id: what it means, why it matters, how to fix it.
 
 One module per check and one for the drill, each with a list ``ENTRIES``.
-``list``, ``explain`` and the documentation are made from it, so they cannot
-drift from the code. Ids are public: never rename, never reuse.
+``list``, ``explain`` and the documentation are generated from it, so they
+cannot drift from the code. Ids are public: never rename, never reuse.
 """
 
 import functools
@@ -31,7 +31,7 @@ CHECKS = {
     'resources': 'AmphoraV2 stuck resources',
 }
 
-#: What the first part of an id may be, and its title: the drill is no row.
+#: First part of an id -> its title; the drill is not a row.
 AREAS = {**CHECKS, 'drill': 'The drill'}
 
 
@@ -51,8 +51,8 @@ class Entry(NamedTuple):
     :ivar severity: name of a :class:`octavia_v2_checks.findings.Severity`
     :ivar title: what it means, as a short sentence
     :ivar why: what happens to load balancers if nothing is done
-    :ivar remedy: how to fix it in general; a finding often says it with
-        the names of the case filled in
+    :ivar remedy: how to fix it in general; a finding often has a remedy with
+        the actual names
     """
 
     id: str

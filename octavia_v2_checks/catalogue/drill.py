@@ -21,31 +21,32 @@ ENTRIES = [
           'would fail, and leave its load balancer in PENDING_*.',
           'octavia-v2-checks upgrade check names most causes.'),
     Entry('drill.not-claimed', 'FAILURE',
-          'No worker began with what was posted.',
+          'No worker began a flow that was posted.',
           'octavia-worker claims and builds flows in the same way, so load '
           'balancers would stay in PENDING_* for good.',
           'octavia-v2-checks upgrade check names most causes.'),
     Entry('drill.not-resumed', 'FAILURE',
-          'Nobody finished what the killed worker had begun.',
-          'It is what the jobboard is for: when a controller dies, its load '
-          'balancers would stay in PENDING_* as they do without a jobboard.',
+          'No other worker finished what the killed worker had begun.',
+          'This is the purpose of the jobboard: when a controller dies, its '
+          'load balancers would stay in PENDING_* as they do without a '
+          'jobboard.',
           'octavia-v2-checks upgrade check names most causes.'),
     Entry('drill.resumed-late', 'WARNING',
-          'The flow was resumed, but more than twice the time of a claim '
-          'later.',
-          'So long do load balancers stay in PENDING_* when a controller '
-          'dies, and what Octavia itself waits for may time out before.',
-          'See whether the servers are overloaded. The time is '
+          'The flow was resumed, but later than twice the time of a claim.',
+          'Load balancers stay in PENDING_* for that long when a controller '
+          'dies, and other timeouts of Octavia may expire before.',
+          'Check whether the servers are overloaded. The time is '
           'jobboard_expiration_time in [task_flow], and with ZooKeeper that '
           'of a session (minSessionTimeout in zoo.cfg raises it).'),
     Entry('drill.leftovers', 'FAILURE',
           'Something of the drill could not be removed.',
-          'It does no harm, as no worker looks at it, but it stays until '
+          'It does no harm, because no worker uses it, but it stays until '
           'somebody removes it.',
           'octavia-v2-checks drill clean'),
     Entry('drill.unavailable', 'FAILURE',
-          'Octavia and TaskFlow are not installed beside this command.',
-          'The drill is run by the code that octavia-worker runs.',
+          'Octavia and TaskFlow are not installed in the environment of this '
+          'command.',
+          'The drill runs the code of octavia-worker.',
           'Run the drill on a controller, with octavia-v2-checks installed '
           'in the virtual environment or container of octavia-worker.'),
     Entry('drill.undetermined', 'FAILURE',

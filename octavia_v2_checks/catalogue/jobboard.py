@@ -30,27 +30,27 @@ ENTRIES = [
           "Install it in the environment of Octavia: pip install "
           "'octavia-v2-checks[redis]', [zookeeper] or [etcd]."),
     Entry('jobboard.client-old', 'FAILURE',
-          'The Python client is of a release that the installed TaskFlow '
-          'does not support.',
-          'TaskFlow uses names and arguments that only newer clients have. '
-          "The worker stops when it first imports or calls them. Octavia's "
-          'own requirement is looser and does not prevent it.',
+          'The release of the Python client is not supported by the installed '
+          'TaskFlow.',
+          'TaskFlow uses names and arguments that only newer clients have. A '
+          'worker stops when it first imports or calls them. Octavia\'s own '
+          'requirement is looser and does not prevent it.',
           'Install the release that the extra of TaskFlow requires, such as '
           "pip install 'redis>=8.0.0'."),
     Entry('jobboard.client-broken', 'FAILURE',
-          'The Python client is of a release that cannot work with this '
+          'The release of the Python client does not work with this '
           'configuration.',
           _STOPS,
           'Install another release of the client in the environment of '
           'Octavia, such as "pip install \'kazoo<2.11.0\'" for ZooKeeper with '
           'TLS.'),
     Entry('jobboard.client-fails', 'FAILURE',
-          'The jobboard server is sound, and the client of the workers '
-          'cannot use it in this configuration.',
-          _STOPS + ' The exception that is named is the one in the log of '
-          'octavia-worker. TaskFlow before 6.0.0, for one, raises a '
-          'TypeError with Sentinels where TLS is off and the TLS options '
-          'have more than ssl in them.',
+          'The jobboard server works, but the client of the workers cannot '
+          'use it in this configuration.',
+          _STOPS + ' The exception in the message also appears in the log of '
+          'octavia-worker. TaskFlow before 6.0.0, for example, raises a '
+          'TypeError with Sentinels if TLS is off and the TLS options contain '
+          'more than ssl.',
           'Install the release of TaskFlow or of the client that is named, '
           'on every controller, or change the option that is named.'),
     Entry('jobboard.unresolvable', 'FAILURE',
@@ -66,8 +66,8 @@ ENTRIES = [
           'for a firewall or a proxy without a live server behind it.'),
     Entry('jobboard.timeout', 'FAILURE',
           'The jobboard server does not answer in time.',
-          _STOPS + ' Most clients wait a minute and more for a silent '
-          'server, and that of etcd waits without a limit.',
+          _STOPS + ' Most clients wait a minute or longer for a silent '
+          'server, and the client of etcd waits without a limit.',
           'Check the load of the server and firewalls that drop packets, '
           'then try again; --probe-timeout allows more time.'),
     Entry('jobboard.tls', 'FAILURE',
@@ -75,7 +75,7 @@ ENTRIES = [
           _STOPS,
           'Make the TLS options of the driver (*_ssl_options in [task_flow]) '
           'fit the server: its certificate authority, the name in its '
-          'certificate, and the client certificate that it may ask for.'),
+          'certificate, and the client certificate that it may require.'),
     Entry('jobboard.auth-required', 'FAILURE',
           'The jobboard server requires authentication, and no credentials '
           'are configured.',
@@ -95,9 +95,9 @@ ENTRIES = [
           'provide.',
           'Octavia authenticates to Redis only. It sends no user and no '
           'password to ZooKeeper and etcd, so these must serve it without.',
-          'Let the server accept the controllers without a password, and '
-          'protect it by TLS client certificates or by the network; or use '
-          'Redis.'),
+          'Configure the server to accept the controllers without a password, '
+          'and protect it with TLS client certificates or by the network; or '
+          'use Redis.'),
     Entry('jobboard.missing-permission', 'FAILURE',
           'The account may log in, but lacks a permission that a worker '
           'needs.',
@@ -140,7 +140,7 @@ ENTRIES = [
           'Set jobboard_redis_backend_db in [task_flow] to 0, or raise '
           '"databases" in redis.conf and restart Redis.'),
     Entry('jobboard.not-writable', 'FAILURE',
-          'The jobboard server answers, and does not accept writes.',
+          'The jobboard server answers, but does not accept writes.',
           'Workers connect and look healthy, and fail at their first job.',
           'Find the cause in the log of the server: a full disk, missing '
           'replicas or members. For Redis, INFO persistence and INFO '
@@ -197,18 +197,18 @@ ENTRIES = [
           'other.'),
     Entry('jobboard.split-ensemble', 'FAILURE',
           'The ZooKeeper servers do not belong to one ensemble.',
-          'Each keeps jobs of its own. A worker that is connected to one '
-          'never sees the jobs on the others, and their load balancers stay '
-          'in PENDING.',
+          'Each keeps separate jobs. A worker that is connected to one never '
+          'sees the jobs on the others, and their load balancers stay in '
+          'PENDING.',
           'Write the same server.N lines into zoo.cfg of every member, a '
           'myid file for each, and restart them; or name one server only in '
           'jobboard_backend_hosts.'),
     Entry('jobboard.gateway-off', 'FAILURE',
           'etcd runs without its gRPC gateway.',
           'Octavia speaks JSON over HTTP to etcd, which only the gateway '
-          'answers. /version is still served, so that etcd looks healthy; '
-          'every request for a job gets 404. jobboard_etcd_api_path is not '
-          'the cause.',
+          'answers. /version still works, so etcd looks healthy; every '
+          'request for a job gets 404. jobboard_etcd_api_path is not the '
+          'cause.',
           'Start every member with --enable-grpc-gateway=true. Where etcd '
           'reads a configuration file, write "enable-grpc-gateway: true" '
           'into it: without the line the gateway is off, whatever the '
@@ -224,7 +224,7 @@ ENTRIES = [
           'one.'),
     Entry('jobboard.member-down', 'WARNING',
           'One of several jobboard servers does not answer.',
-          'The jobboard works for now. With the next failure it may not.',
+          'The jobboard works for now, but may not after the next failure.',
           'Start that server, or remove it from jobboard_backend_hosts.'),
     Entry('jobboard.not-durable', 'WARNING',
           'Redis keeps the jobs in memory only.',

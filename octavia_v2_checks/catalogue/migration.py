@@ -22,8 +22,8 @@ ENTRIES = [
           'never do.',
           'Run octavia-db-manage upgrade_persistence on one controller.'),
     Entry('migration.behind', 'FAILURE',
-          'The persistence database lacks migrations that the installed '
-          'TaskFlow brings.',
+          'The persistence database lacks migrations of the installed '
+          'TaskFlow.',
           'Long flows no longer fit the old columns and fail half-way, or '
           'new columns are missing altogether. Octavia\'s upgrade guide does '
           'not mention the command.',
@@ -35,15 +35,16 @@ ENTRIES = [
           'octavia-db-manage upgrade_persistence stops with "Can\'t locate '
           'revision". The database was migrated by a newer TaskFlow, or the '
           'version table was damaged.',
-          'Install the TaskFlow release that brought the revision, or '
+          'Install the TaskFlow release that introduced the revision, or '
           'restore the backup made before it.'),
     Entry('migration.foreign', 'FAILURE',
           'The version table belongs to Octavia\'s own database.',
           'Octavia and TaskFlow use a version table of the same name. In '
           'one database, whichever migrates second stops with "Can\'t '
           'locate revision".',
-          'Create a separate database for persistence, grant the account on '
-          'it, and name it in [task_flow] persistence_connection.'),
+          'Create a separate database for persistence, grant the account '
+          'privileges on it, and name it in [task_flow] '
+          'persistence_connection.'),
     Entry('migration.incomplete', 'FAILURE',
           'Tables, columns or indexes are missing that should be there at '
           'the recorded revision.',
@@ -54,12 +55,12 @@ ENTRIES = [
           'Set the version table to the revision that the schema really '
           'has, then run octavia-db-manage upgrade_persistence.'),
     Entry('migration.upgrade-privileges', 'WARNING',
-          'The account does not seem to have the rights that the pending '
+          'The account does not seem to have the privileges that the pending '
           'migration needs.',
           'The migration stops half-way, and MySQL cannot roll it back.',
-          'As an administrator of the database server, grant the rights for '
-          'the time of the upgrade, or run octavia-db-manage with another '
-          'account in persistence_connection.'),
+          'As an administrator of the database server, grant the privileges '
+          'for the duration of the upgrade, or run octavia-db-manage with '
+          'another account in persistence_connection.'),
     Entry('migration.taskflow-broken', 'FAILURE',
           'The installed TaskFlow cannot run the pending migration.',
           'octavia-db-manage upgrade_persistence stops with a traceback and '

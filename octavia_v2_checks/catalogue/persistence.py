@@ -28,7 +28,7 @@ ENTRIES = [
     Entry('persistence.wrong-protocol', 'FAILURE',
           'Something other than the database answers at its address.',
           _STOPS,
-          'Correct host, port and dialect of [task_flow] '
+          'Correct the host, port and dialect of [task_flow] '
           'persistence_connection: MySQL and MariaDB usually listen on 3306, '
           'PostgreSQL on 5432.'),
     Entry('persistence.unresolvable', 'FAILURE',
@@ -38,7 +38,8 @@ ENTRIES = [
           'record in DNS or /etc/hosts.'),
     Entry('persistence.refused', 'FAILURE',
           'Nothing accepts connections at the address of the database.',
-          _STOPS + ' Octavia itself needs more than eight minutes to say so.',
+          _STOPS + ' Octavia itself needs more than eight minutes to report '
+                   'this.',
           'Start the database server, or correct host and port in '
           '[task_flow] persistence_connection; check that it listens on that '
           'address and not on 127.0.0.1 alone, and look for a firewall or a '
@@ -57,8 +58,8 @@ ENTRIES = [
           'ssl_cert and ssl_key, or sslmode and sslrootcert) fit the '
           'certificate of the server.'),
     Entry('persistence.access-denied', 'FAILURE',
-          'The server refuses the account: user name, password, or the host '
-          'it connects from.',
+          'The server refuses the account: wrong user name or password, or '
+          'not allowed from this host.',
           _STOPS,
           'As an administrator of the database server, set the password of '
           'the account to the one in [task_flow] persistence_connection, or '
@@ -71,67 +72,59 @@ ENTRIES = [
           '(error 1820), or refuses the login itself. ' + _STOPS,
           'As an administrator of the database server, set the password '
           'again, to the same text as in persistence_connection: ALTER USER '
-          "'USER'@'HOST' IDENTIFIED BY 'PASSWORD' PASSWORD EXPIRE NEVER; "
-          'PASSWORD EXPIRE NEVER alone does not bring it back, and without '
-          'it the password expires again.'),
+          '\'USER\'@\'HOST\' IDENTIFIED BY \'PASSWORD\' PASSWORD EXPIRE '
+          'NEVER; PASSWORD EXPIRE NEVER alone does not reactivate the '
+          'password, and without it the new one expires again.'),
     Entry('persistence.unknown-database', 'FAILURE',
           'The database named in persistence_connection does not exist.',
           _STOPS,
           'If the name in the URL is right, create the database as an '
-          'administrator of the server, grant the account on it, and run '
-          'octavia-db-manage upgrade_persistence.'),
+          'administrator of the server, grant the account privileges on it, '
+          'and run octavia-db-manage upgrade_persistence.'),
     Entry('persistence.too-many-connections', 'FAILURE',
           'The server, or the account, has no connection left, or too few '
           'for one worker.',
-          'Workers fail at random, whenever they come too late. TaskFlow '
+          'Workers fail at random, whenever no connection is left. TaskFlow '
           'does not retry.',
           'Raise max_connections of the server or MAX_USER_CONNECTIONS of '
           'the account; each worker process holds up to [database] '
           'max_pool_size + max_overflow connections.'),
     Entry('persistence.member-down', 'WARNING',
           'One of several hosts in persistence_connection cannot be used.',
-          'Workers find another host for now, after the time that the '
-          'driver needs to give this one up. With the next failure they '
-          'may not.',
+          'Workers find another host for now, after the driver gives up on '
+          'this one. After the next failure they may not.',
           'Start that server, or remove it from [task_flow] '
           'persistence_connection; connect_timeout=2 in the URL makes the '
           'driver give up sooner.'),
     Entry('persistence.locked', 'FAILURE',
-          'The server answers, and a lock keeps a statement waiting.',
-          'A backup, a change of a table or a forgotten transaction holds '
-          'the lock. Workers wait as long as it is held, and their load '
-          'balancers stay in PENDING. A migration would wait behind it, and '
-          'every worker behind the migration.',
-          'Find out who holds the lock, and let it finish or end it. On '
-          'MySQL and MariaDB: SHOW FULL PROCESSLIST, then KILL with its id; '
-          'on PostgreSQL: SELECT pid, pg_blocking_pids(pid), query FROM '
+          'The server answers, but a lock keeps a query waiting.',
+          'A backup (FLUSH TABLES WITH READ LOCK), a schema change or a '
+          'forgotten session holds the lock. Workers wait as long as it is '
+          'held, and their load balancers stay in PENDING. A migration would '
+          'wait behind it, and every worker behind the migration.',
+          'Find what holds the lock, and wait for it or end it. On MySQL and '
+          'MariaDB: SHOW FULL PROCESSLIST, then KILL with its id; on '
+          'PostgreSQL: SELECT pid, pg_blocking_pids(pid), query FROM '
           'pg_stat_activity, then pg_terminate_backend(). Other accounts are '
-          'shown to an administrator only.'),
+          'shown only to an administrator.'),
     Entry('persistence.not-writable', 'FAILURE',
-          'The server answers, and does not accept writes.',
+          'The server answers, but does not accept writes.',
           _STOPS + ' A check that only connects does not notice.',
           'Point persistence_connection to the primary, or make this server '
           'writable again.'),
-    Entry('persistence.locked', 'FAILURE',
-          'The server answers, and a lock keeps a question waiting.',
-          'Workers wait as long as the lock is held: by a backup (FLUSH '
-          'TABLES WITH READ LOCK, LOCK TABLES), a schema change, or a session '
-          'that was forgotten.',
-          'Let what holds the lock end, or end its session on the database '
-          'server, then run the check again.'),
     Entry('persistence.missing-privileges', 'FAILURE',
           'The account may not read and write the tables of the persistence '
           'database.',
-          _STOPS + ' The first install guides granted on octavia.* to a user '
-          'octavia_persistence: database and user the wrong way round.',
+          _STOPS + ' The first install guides granted privileges on octavia.* '
+          'to a user octavia_persistence: database and user were swapped.',
           'As an administrator of the database server, grant SELECT, INSERT, '
           'UPDATE and DELETE on the persistence database to the account in '
           'persistence_connection.'),
     Entry('persistence.server-old', 'WARNING',
-          'The database server is older than those that current libraries '
-          'are tested with.',
-          'JSON functions, with which interrupted flows are examined, came '
-          'with MySQL 5.7.8, MariaDB 10.2.3 and PostgreSQL 9.5.',
+          'The database server is older than the releases that current '
+          'libraries are tested with.',
+          'JSON functions, which are used to examine interrupted flows, were '
+          'added in MySQL 5.7.8, MariaDB 10.2.3 and PostgreSQL 9.5.',
           'Upgrade the database server.'),
     Entry('persistence.undetermined', 'FAILURE',
           'The state of the persistence database could not be determined.',

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Findings about load balancers that wait for work to be done."""
+"""Findings about load balancers that wait for a worker."""
 
 from octavia_v2_checks.catalogue import Entry
 
@@ -18,9 +18,9 @@ ENTRIES = [
     Entry('resources.pending', 'FAILURE',
           'Load balancers, or parts of them, are in PENDING_* with no job '
           'behind them.',
-          'Octavia lets nobody change or delete them in this state, and only '
-          'a worker with their job ends it. Without a job they remain in it '
-          'for good, and an upgrade does not change that.',
+          'Octavia does not permit changing or deleting them in this state, '
+          'and only a worker with their job ends it. Without a job they stay '
+          'in it permanently, and an upgrade does not change that.',
           'Make sure that no request still waits in the message queue. Set '
           'the state to ERROR in Octavia\'s own database, and let Octavia '
           'fail the load balancer over, or delete it.'),
@@ -34,7 +34,7 @@ ENTRIES = [
           'upgrade; the check inflight shows them.'),
     Entry('resources.undetermined', 'FAILURE',
           'The state of the load balancers could not be determined.',
-          'Some may be stuck, and nobody would know.',
+          'Some may be stuck without being noticed.',
           'Correct [database] connection in octavia.conf, or run the check '
           'where Octavia\'s own database can be reached.'),
 ]

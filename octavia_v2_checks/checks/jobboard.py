@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Can a worker use the jobboard: its client, its servers, its login?"""
+"""Can a worker use the jobboard: client, servers and login?"""
 
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -59,8 +59,8 @@ def check(settings: settings_.Settings, deadline: clock.Deadline
             'jobboard.undetermined',
             f'The backend for {driver} does not load '
             f'({type(exc).__name__}).',
-            'Install octavia-v2-checks, or the package that brings the '
-            'backend, anew.', **settings[_DRIVER].where)
+            'Reinstall octavia-v2-checks, or the package that provides the '
+            'backend.', **settings[_DRIVER].where)
         return
     if kind is None:
         yield unknown(settings)
@@ -77,7 +77,7 @@ def check(settings: settings_.Settings, deadline: clock.Deadline
 def load(driver: str) -> type[jobboard.Jobboard] | None:
     """Return the backend of a driver, None if there is none.
 
-    :raises ImportError: if it is there and does not load
+    :raises ImportError: if it exists but does not load
     :raises AttributeError: likewise
     """
     for plugin in plugins.find(ENTRY_POINTS):
@@ -99,7 +99,7 @@ def missing(settings: settings_.Settings, deadline: clock.Deadline,
             client: jobboard.Client) -> Finding | None:
     """Return the finding of a client that is not installed, or None.
 
-    Without it nothing can be said about the servers but what anybody sees.
+    Without it, little can be determined about the servers.
     """
     if importlib.util.find_spec(client.module) is not None:
         return None
@@ -114,24 +114,24 @@ def missing(settings: settings_.Settings, deadline: clock.Deadline,
             'jobboard.client-missing',
             f'{settings.get(_DRIVER)} needs the Python module '
             f'{client.module}, which {sys.executable} does not have; without '
-            f'it nothing more is known than this: {seen}',
+            f'it only this is known: {seen}',
             _installing(client), **settings[_DRIVER].where)
 
     return deadline.shared('client missing', make)
 
 
 def unknown(settings: settings_.Settings) -> Finding:
-    """Return the finding of a driver that nothing here can look at."""
+    """Return the finding of a driver without a backend."""
     driver = settings.get(_DRIVER)
     return findings.finding(
         'jobboard.undetermined',
-        f'Nothing here knows how to look at {driver}.',
-        f'Install a package that brings an entry point {driver} in '
+        f'No installed backend can check {driver}.',
+        f'Install a package that provides an entry point {driver} in '
         f'{ENTRY_POINTS}.', **settings[_DRIVER].where)
 
 
 def finding_of(settings: settings_.Settings, fault: net.Fault) -> Finding:
-    """Return the finding of a fault, the same in every row that meets it.
+    """Return the finding of a fault, the same in every row that has it.
     """
     where = settings[fault.option].where if fault.option else {}
     return findings.finding(f'jobboard.{fault.slug}', fault.text,
@@ -140,7 +140,8 @@ def finding_of(settings: settings_.Settings, fault: net.Fault) -> Finding:
 
 def _client(settings: settings_.Settings, client: jobboard.Client
             ) -> Iterator[Finding]:
-    """Yield what is wrong with the client; it is looked for, not imported."""
+    """Yield what is wrong with the client; it is searched for, not imported.
+    """
     taskflow = versions.installed('taskflow')
     minimum = _minimum(client) if taskflow else None
     installed = versions.installed(client.distribution)
@@ -161,7 +162,7 @@ def _client(settings: settings_.Settings, client: jobboard.Client
 
 
 def _uses_tls(settings):
-    # It takes longer to import than most jobboards take to look at.
+    # Importing it takes longer than checking most jobboards.
     from oslo_utils import strutils
     options = settings.get(_ZOOKEEPER_TLS)
     return strutils.bool_from_string(options.get('use_ssl'))
@@ -169,7 +170,7 @@ def _uses_tls(settings):
 
 def _installing(client: jobboard.Client) -> str:
     """Return the command that installs a client."""
-    # With TaskFlow here, what that needs.
+    # The requirement of TaskFlow, if it is installed.
     minimum = _minimum(client) if versions.installed('taskflow') else None
     package = (f'{client.distribution}>={minimum}' if minimum
                else f'octavia-v2-checks[{client.extra}]')
@@ -178,10 +179,10 @@ def _installing(client: jobboard.Client) -> str:
 
 
 def _minimum(client: jobboard.Client) -> str | None:
-    """Return the oldest client that the installed TaskFlow takes.
+    """Return the oldest client that the installed TaskFlow accepts.
 
-    Its extras name nothing but a lower bound, so a whole parser of
-    requirements is not worth the time to import it.
+    Its extras have only lower bounds, so a full parser of requirements is not
+    worth its import time.
     """
     for text in metadata.requires('taskflow') or []:
         found = _BOUND.match(text)

@@ -12,8 +12,8 @@
 
 """Does the schema of the persistence database fit the installed TaskFlow?
 
-Read from the version table and the server's catalogue, as alembic reads them;
-importing alembic would take as long as all the rest.
+Read from the version table and the catalogue of the server, as alembic reads
+them; importing alembic would take as long as all the rest.
 """
 
 from collections.abc import Iterable
@@ -32,8 +32,8 @@ from octavia_v2_checks.upstream import versions
 
 _VERSION_TABLE = 'alembic_version'
 
-#: Rights that the migrations from a revision on need (tried one by one on
-#: MariaDB 10.11); MySQL 8 wants REFERENCES for the foreign keys as well.
+#: Privileges that the migrations from a revision on need (tested one by one on
+#: MariaDB 10.11); MySQL 8 also requires REFERENCES for the foreign keys.
 _RIGHTS_FROM_EMPTY = ('CREATE', 'ALTER', 'DROP', 'INDEX', 'INSERT', 'UPDATE')
 _RIGHTS_LATER = ('ALTER', 'INDEX', 'UPDATE')
 
@@ -66,7 +66,7 @@ def look(settings: settings_.Settings, base: database.Database
 
 
 class _Look:
-    """What one database holds, and what follows from it."""
+    """The contents of one database, and what follows from them."""
 
     def __init__(self, base: database.Database,
                  settings: settings_.Settings):
@@ -99,7 +99,7 @@ class _Look:
         positions = {r.id: n for n, r in enumerate(chain)}
         unknown = [v for v in self.versions if v not in positions]
         octavia = revisions.OCTAVIA_TABLES & self.schema.tables
-        # Reading the ids of Octavia's hundred scripts takes a while.
+        # Reading the ids from the hundred scripts of Octavia takes time.
         if octavia or (unknown and set(unknown) & revisions.octavia_ids()):
             yield self._foreign(octavia)
         elif unknown:
@@ -115,7 +115,7 @@ class _Look:
 
     def _foreign(self, octavia):
         seen = (f'it has the table {min(octavia)}' if octavia else
-                f'its revision {self.versions[0]} is one of Octavia')
+                f'its revision {self.versions[0]} is a revision of Octavia')
         account = "'USER'@'HOST'"
         name = 'octavia_persistence'
         remedy = (
@@ -154,7 +154,8 @@ class _Look:
         yield from self._privileges(0)
 
     def _taskflow(self):
-        """Say whether the installed TaskFlow can run its own migrations."""
+        """Yield a finding if the installed TaskFlow cannot run its migrations.
+        """
         if self.broken:
             yield self._report(
                 'taskflow-broken',
@@ -175,8 +176,8 @@ class _Look:
                    f'keeps no revision in SQLite.')
 
     def _unversioned(self, positions):
-        """The tables are there and the version table says nothing, or two
-        things: derive the revision from the schema."""
+        """The tables exist and the version table has no revision, or two:
+        derive the revision from the schema."""
         real = self._real_level()
         if self.versions:
             seen = (f'holds {len(self.versions)} revisions '
@@ -185,8 +186,8 @@ class _Look:
             seen = 'is empty'
         else:
             seen = 'is missing'
-        text = (f'The tables of {self.base.shown} are there, but its '
-                f'version table {seen}, so upgrade_persistence stops.')
+        text = (f'The tables of {self.base.shown} exist, but its version '
+                f'table {seen}, so upgrade_persistence stops.')
         if real is None:
             return self._report(
                 'incomplete', text, 'Restore the database from a backup, or '
@@ -197,7 +198,7 @@ class _Look:
                             self._stamp(revisions.KNOWN[real].id))
 
     def _stamp(self, revision):
-        # Whoever runs this on PostgreSQL owns the table afterwards.
+        # On PostgreSQL, the account that runs this owns the table afterwards.
         owner = (f' ALTER TABLE {_VERSION_TABLE} OWNER TO '
                  f'{statements.identifier(self.base.user)};'
                  if self.base.kind == 'postgresql' else '')
@@ -238,11 +239,11 @@ class _Look:
             remedy = (f'Restore the database from a backup, or drop its '
                       f'tables while no worker runs and run {self.command}')
         return self._report(
-            'incomplete', f'{self.base.shown} claims revision {revision.id} '
-            f'but lacks {shown}.', remedy)
+            'incomplete', f'{self.base.shown} is marked as revision '
+            f'{revision.id} but lacks {shown}.', remedy)
 
     def _real_level(self):
-        """Return the highest known revision that the schema fulfils."""
+        """Return the highest known revision that the schema satisfies."""
         for level in range(len(revisions.KNOWN) - 1, -1, -1):
             if not self._missing(level):
                 return level
@@ -271,7 +272,9 @@ class _Look:
         return missing
 
     def _privileges(self, at):
-        """Say whether the account may run the migrations from ``at`` on."""
+        """Yield a finding if the account may not run the migrations from
+        ``at`` on.
+        """
         if self.base.kind == 'mysql':
             lacking, account = self._mysql_rights(at)
             remedy = (statements.grant(lacking, self.base.name, account)
@@ -294,8 +297,8 @@ class _Look:
         needed = list(_RIGHTS_LATER if at else _RIGHTS_FROM_EMPTY)
         if not at and 'mariadb' not in version.lower():
             needed.append('REFERENCES')
-        # Grants that do not even show a right the account has used just now
-        # come through a role or another account's row: they prove nothing.
+        # Grants that do not show a privilege the account has just used come
+        # through a role or the row of another account: they prove nothing.
         if 'ALL PRIVILEGES' in granted or 'SELECT' not in granted:
             return [], account
         return [p for p in needed if p not in granted], account

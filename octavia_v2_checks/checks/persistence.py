@@ -71,7 +71,7 @@ def database_of(settings: settings_.Settings, deadline: clock.Deadline
     Nothing is contacted yet.
 
     :raises findings.Blocked: if the URL is not usable, or names a database
-        that every process has for itself
+        that is separate in every process
     :raises net.Fault: ``driver-missing``
     """
     base = database.shared(settings.get('persistence_connection'), deadline)
@@ -84,9 +84,9 @@ def database_of(settings: settings_.Settings, deadline: clock.Deadline
 
 def finding_of(settings: settings_.Settings, fault: net.Fault,
                base: database.Database | None) -> findings.Finding:
-    """Return the finding of a fault, the same in every row that meets it.
+    """Return the finding of a fault, the same in every row that has it.
 
-    :param base: what it is a fault of, None if there is not even that
+    :param base: the database, None if it could not be created
     """
     remedy = fault.remedy
     if fault.slug == 'unknown-database' and base and base.kind == 'sqlite':
@@ -107,9 +107,9 @@ def _refusal(settings, error, base):
 @contextlib.contextmanager
 def asking(settings: settings_.Settings,
            base: database.Database | None = None) -> Iterator[None]:
-    """Let another row refer to what the database is at fault for.
+    """Let another row refer to a fault of the database.
 
-    :param base: what is asked, None while it is not even made
+    :param base: the database, None while it is not created
     :raises findings.Blocked: in place of the fault or refusal
     """
     try:
@@ -123,11 +123,11 @@ def asking(settings: settings_.Settings,
 
 
 def _members(settings, base):
-    """Yield the hosts of the URL that the driver passes over."""
+    """Yield the hosts of the URL that the driver skips."""
     for fault in base.down:
         yield findings.finding(
             'persistence.member-down',
-            f'{fault.text.rstrip(".")}; {base.host} is used in its place.',
+            f'{fault.text.rstrip(".")}; {base.host} is used instead.',
             host=fault.host, **settings['persistence_connection'].where)
 
 
@@ -181,7 +181,7 @@ def _mysql(base) -> Iterator[findings.Finding | str]:
 
 
 def _mysql_may_ignore(base):
-    """Whether the account writes in spite of read_only, as root does."""
+    """Whether the account can write despite read_only, as root can."""
     return bool(base.rows(
         'SELECT 1 FROM information_schema.USER_PRIVILEGES WHERE '
         "PRIVILEGE_TYPE IN ('SUPER', 'CONNECTION_ADMIN') LIMIT 1"))
@@ -193,13 +193,13 @@ def _mysql_read_only(base, code):
     variable = 'tx_read_only' if code == 1792 else 'read_only'
     return _report(
         base, 'not-writable',
-        f'{base.host} takes no writes: {variable} is on (error {code}). If '
-        f'it is a replica, name its primary in persistence_connection '
-        f'instead.', f'SET GLOBAL {variable} = 0;')
+        f'{base.host} accepts no writes: {variable} is on (error {code}). If '
+        'it is a replica, name its primary in persistence_connection '
+        'instead.', f'SET GLOBAL {variable} = 0;')
 
 
 def _galera(base):
-    """Say why a Galera node takes no statement, and what ends that."""
+    """Return why a Galera node accepts no statements, and how to fix it."""
     state = dict(base.rows("SHOW GLOBAL STATUS LIKE 'wsrep_cluster_status'")
                  + base.rows("SHOW GLOBAL VARIABLES WHERE Variable_name IN "
                              "('wsrep_reject_queries', "
@@ -218,7 +218,7 @@ def _galera(base):
         'Bring its cluster back, or name another node in '
         'persistence_connection. If no other node is left that is Primary, '
         'then on the one with the newest data: '
-        # Where each option is a variable, the old way is refused.
+        # Where each option is a variable, the old syntax is refused.
         + ('SET GLOBAL wsrep_provider_pc_bootstrap = ON;'
            if 'wsrep_provider_pc_bootstrap' in state else
            "SET GLOBAL wsrep_provider_options = 'pc.bootstrap=YES';"))
@@ -241,14 +241,14 @@ def _postgresql(base) -> Iterator[findings.Finding | str]:
     if standby:
         yield _report(
             base, 'not-writable',
-            f'{base.host} is a standby and takes no writes.',
+            f'{base.host} is a standby and accepts no writes.',
             'Name the primary in persistence_connection, or promote this '
             'server: SELECT pg_promote();')
         return
     if read_only == 'on':
         yield _report(
             base, 'not-writable',
-            f'{base.host} takes no writes: default_transaction_read_only is '
+            f'{base.host} accepts no writes: default_transaction_read_only is '
             f'on for {account} in {base.name}.',
             f'ALTER ROLE {statements.identifier(account)} SET '
             f'default_transaction_read_only = off;')
@@ -285,9 +285,9 @@ def _postgresql(base) -> Iterator[findings.Finding | str]:
 
 
 def _take_turns(base, tables):
-    """Wait, as a worker does, for whoever keeps others from writing.
+    """Wait, as a worker does, for sessions that block writes.
 
-    EXPLAIN takes the locks of the statements, and carries nothing out.
+    EXPLAIN takes the locks of the statements, but executes nothing.
     """
     if tables:
         parts = ', '.join(f'{table}_ AS (DELETE FROM {table} WHERE false)'
@@ -347,6 +347,6 @@ def _number(version: str) -> str:
 def _unknown(base, exc):
     return _report(
         base, 'undetermined',
-        f'{base.host} refused to say what {base.user!r} may do (error '
+        f'{base.host} refused to list the privileges of {base.user!r} (error '
         f'{exc.code}).')
 

@@ -10,11 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Are load balancers stuck in PENDING_*, with nobody to take them out?
+"""Are load balancers stuck in PENDING_*, without a worker to end that?
 
-Octavia's own database is read with plain SQL, in columns that it has had
-since long before the oldest release that this project knows; the database may
-be one release behind.
+The database of Octavia is read with plain SQL, using columns that are older
+than the oldest release that this project supports; the database may be one
+release behind.
 """
 
 from collections.abc import Iterable
@@ -33,8 +33,8 @@ from octavia_v2_checks.backends.database import logbooks
 from octavia_v2_checks.checks.config import dburl
 from octavia_v2_checks.checks.inflight import work
 
-#: Minutes after which a state counts as old. A request can wait in the
-#: message queue for some time before there is a job for it.
+#: Minutes after which a state counts as old. A request may wait in the message
+#: queue for some time before there is a job for it.
 OLD = 10
 
 _LIMIT = 1000
@@ -70,7 +70,7 @@ _PENDING = ("FROM {table} r {join} WHERE r.provisioning_status IN "
 
 
 class Resource(NamedTuple):
-    """Something that has been in PENDING_* for long.
+    """A resource that has been in PENDING_* for long.
 
     :ivar kind: a key of ``_KINDS``
     :ivar load_balancer: id of the one it belongs to, or is
@@ -100,14 +100,14 @@ def check(settings: settings_.Settings, deadline: clock.Deadline
     if url == 'sqlite://':
         raise findings.NotApplicable(
             '[database] connection is not set here, so the load balancers '
-            'cannot be looked at; nothing was contacted.')
+            'cannot be checked; nothing was contacted.')
     try:
         base = database.shared(url, deadline,
                                settings.get('persistence_connection'))
         base.connect()
     except findings.Blocked:
-        # Its words are about the other database.
-        yield _undetermined(settings, 'its URL is of no use to the driver',
+        # Its text is about the other database.
+        yield _undetermined(settings, 'the driver cannot use its URL',
                             None)
         return
     except net.Fault as fault:
@@ -165,7 +165,7 @@ def _look(settings, deadline, base) -> Iterator[findings.Finding | str]:
                f'more than {OLD} minutes.')
         return
     busy = _busy(settings, deadline, {r.load_balancer for r in found})
-    # What ended between the two questions is not stuck.
+    # What ended between the two queries is not stuck.
     time.sleep(min(_PAUSE, deadline.left() / 4))
     again = set(_pending(base, before))
     found = [r for r in found if r in again]
@@ -203,7 +203,7 @@ def _count(base, kind, before) -> int:
 
 
 def _busy(settings, deadline, wanted) -> set[str]:
-    """Return those of some load balancers that a job is about.
+    """Return those of some load balancers that have a job.
 
     :raises findings.Blocked: if the board cannot be read, or not in time
     """
@@ -219,7 +219,7 @@ def _busy(settings, deadline, wanted) -> set[str]:
 
 def _said(found, what, total, known):
     shown = [str(r) for r in found]
-    more = (f' Only {known} of {total} were looked at.' if total > known
+    more = (f' Only {known} of {total} were examined.' if total > known
             else '')
     return (f'{work.number(len(found), "resource")} in PENDING_* for more '
             f'than {OLD} minutes, and {what} their load balancers: '
@@ -230,7 +230,7 @@ def _remedy(found: list[Resource]) -> str:
     """Return what frees the resources that the message names.
 
     Octavia has no command for the first step: nothing may be done to a load
-    balancer in PENDING_*, and only a worker takes it out of there.
+    balancer in PENDING_*, and only a worker ends that state.
     """
     shown = found[:work.SHOWN]
     sql = []

@@ -18,6 +18,7 @@ import sys
 import time
 
 from octavia_v2_checks import arguments
+from octavia_v2_checks import catalogue
 from octavia_v2_checks import streams
 
 
@@ -28,41 +29,53 @@ def add(commands):
         dest='upgrade_command', metavar='check', required=True)
     check = upgrade_commands.add_parser(
         'check', help='run the checks',
-        description='Exit codes: 0 all is well, 1 warnings, 2 failures, '
-                    '64 a usage error, 130 interrupted, 255 the run itself '
-                    'failed, or an output could not be written.')
+        description='Runs the checks, and reports whether it is safe to '
+                    'upgrade. Exit codes: 0 success, 1 warnings, 2 failures, '
+                    '64 usage error, 130 interrupted, 255 the run itself '
+                    'failed or an output could not be written.')
     arguments.config_arguments(check, 'more_config')
     check.add_argument('--json', action='store_const', const='json',
                        dest='format', help='same as --format json')
     check.add_argument('--format', metavar='FORMAT', dest='format',
-                       help='text (the default), short, table, json, junit, '
-                            'prometheus, html, nagios, or one that another '
-                            'package brings')
+                       help='text, short, table, json, junit, prometheus, '
+                            'html, nagios, or one that another package '
+                            'provides (default: text)')
     check.add_argument('--output', metavar='FILE', type=arguments.path,
                        help='write the report to FILE; stdout gets it as '
                             'text')
     check.add_argument('--only', type=arguments.ids, metavar='ID,..',
-                       help='run these checks and no others')
+                       help='run only these checks: '
+                            f'{", ".join(catalogue.CHECKS)}, or one that '
+                            'another package provides (default: all)')
     check.add_argument('--skip', type=arguments.ids, metavar='ID,..',
-                       help='leave these checks out')
+                       help='skip these checks ' + _unless_set('skip', 'none'))
     check.add_argument('--fail-level', choices=('warning', 'failure'),
-                       help='with "failure", warnings alone exit with 0')
+                       help='with "failure", warnings alone exit with 0 '
+                            + _unless_set('fail_level', 'warning'))
     check.add_argument('--probe-timeout', type=arguments.seconds, metavar='S',
-                       help='seconds for one question to a server')
+                       help='seconds for one question to a server '
+                            + _unless_set('probe_timeout', 5))
     check.add_argument('--deadline', type=arguments.seconds, metavar='S',
-                       help='seconds for all probes together')
+                       help='seconds for all probes together '
+                            + _unless_set('deadline', 20))
     check.add_argument('--wait', type=arguments.seconds, metavar='S',
                        help='run checks that fail again for S seconds, until '
-                            'they pass, and print each change on stderr')
+                            'they pass, and print each change on stderr '
+                            + _unless_set('wait', 0))
     check.add_argument('--offline', action='store_true',
-                       help='look at the configuration only, open no '
+                       help='check the configuration only, without opening a '
                             'connection')
     arguments.target_argument(check)
     check.set_defaults(run=run)
 
 
+def _unless_set(name: str, default: object) -> str:
+    """Return the text in --help for an option that files can set."""
+    return f'(default: [octavia_v2_checks] {name}, {default} unless set)'
+
+
 def _select(checks, only, skip, offline):
-    """Return the checks to run and the ids of those left out."""
+    """Return the checks to run and the ids of those that are skipped."""
     known = [c.id for c in checks]
     for id_ in [*(only or []), *skip]:
         if id_ not in known:
@@ -108,7 +121,7 @@ def _run(args, settings, begin):
         deadline = clock.Deadline(args.deadline or own('deadline'),
                                   args.probe_timeout or own('probe_timeout'),
                                   time.monotonic() - begin)
-        engine.prepare(settings, deadline)
+        engine.prepare(settings, chosen, deadline)
         with progress.shown() as observer:
             report = waiting.run(settings, chosen, deadline, skipped,
                                  args.wait or own('wait'), streams.tell,

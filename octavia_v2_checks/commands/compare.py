@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""``compare``: do several hosts agree on what resumption needs?"""
+"""``compare``: do several hosts agree on what resumption requires?"""
 
 from octavia_v2_checks import arguments
 
@@ -18,15 +18,14 @@ from octavia_v2_checks import arguments
 def add(commands):
     """Add the command to the parser."""
     compare = commands.add_parser(
-        'compare', help='look for differences between hosts that keep one '
-                        'from finishing the flows of another',
+        'compare', help='find differences between hosts that keep one from '
+                        'finishing the flows of another',
         description='Reads reports of "upgrade check --json" from several '
-                    'hosts. Exit codes: 0 the hosts agree, 1 they differ in '
-                    'what does no harm, 2 they differ in what does.')
+                    'hosts. Exit codes: 0 the hosts agree, 1 harmless '
+                    'differences, 2 harmful differences.')
     compare.add_argument('reports', nargs='+', metavar='REPORT',
-                         help='a JSON report; one of each host')
-    compare.add_argument('--format', choices=('table', 'json'),
-                         default='table')
+                         help='a JSON report, one for each host')
+    arguments.format_argument(compare, 'table', 'json')
     compare.set_defaults(run=run)
 
 

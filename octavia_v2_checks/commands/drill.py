@@ -30,11 +30,11 @@ def add(commands):
     drill = commands.add_parser(
         'drill', help='kill a worker in the middle of a flow, and see '
                       'another one finish it',
-        description='Posts harmless flows in a namespace of their own, lets '
-                    'a worker begin one, kills it, and waits for another to '
-                    'finish. Writes to jobboard and persistence database, '
-                    'and removes everything again. Exit codes: 0 all is '
-                    'well, 1 warnings, 2 failures, 64 a usage error, 130 '
+        description='Posts harmless flows in a separate namespace, lets a '
+                    'worker begin one, kills it, and waits for another worker '
+                    'to finish. Writes to the jobboard and the persistence '
+                    'database, and removes everything again. Exit codes: 0 '
+                    'success, 1 warnings, 2 failures, 64 usage error, 130 '
                     'interrupted, 255 the run itself failed.')
     arguments.config_arguments(drill, 'more_config')
     _common(drill)
@@ -44,10 +44,10 @@ def add(commands):
                                  parser_class=arguments.Parser)
     _add_halves(below)
     clean = below.add_parser(
-        'clean', help='remove what earlier drills have left')
+        'clean', help='remove the remains of earlier drills')
     arguments.config_arguments(clean, 'last_config')
     _common(clean, default=argparse.SUPPRESS)
-    _yes(clean, 'changes nothing: it does not ask')
+    _yes(clean, 'no effect: it does not ask')
     clean.set_defaults(run=_run_clean)
 
 
@@ -57,14 +57,14 @@ def _add_halves(below):
     finish = below.add_parser(
         'finish', help='do the second half on this host')
     for parser, what in (
-            (begin, 'where to write what "drill finish" needs'),
-            (finish, 'what "drill begin" has written')):
+            (begin, 'where to write the data for "drill finish"'),
+            (finish, 'the data from "drill begin"')):
         parser.add_argument('file', metavar='FILE',
                             help=f'{what}; - is stdout or stdin')
         arguments.config_arguments(parser, 'last_config')
         _common(parser, default=argparse.SUPPRESS)
     _asking(begin, default=argparse.SUPPRESS)
-    _yes(finish, 'changes nothing: that was asked before "drill begin"')
+    _yes(finish, 'no effect: "drill begin" has asked')
     begin.set_defaults(run=_run_begin)
     finish.set_defaults(run=_run_finish)
 
@@ -72,10 +72,9 @@ def _add_halves(below):
 def _common(parser, default=None):
     parser.add_argument('--timeout', type=arguments.seconds, metavar='S',
                         default=default,
-                        help='seconds for all of it (default: three times '
-                             'that of a claim, and 30)')
-    parser.add_argument('--format', choices=_FORMATS,
-                        default=default or 'table')
+                        help='seconds for the whole drill (default: three '
+                             'times those of a claim, plus 30)')
+    arguments.format_argument(parser, *_FORMATS, default=default)
     parser.add_argument('--output', metavar='FILE', default=default,
                         help='write the report to FILE; stdout then has the '
                              'table')
@@ -126,7 +125,7 @@ def _run_begin(args) -> int:
 
     def play(settings, observe):
         if args.file != '-':
-            # Rather now than when there is something to hand over.
+            # Better fail now than when there is something to hand over.
             output.write(args.file, '{}')
         try:
             return director.begin(settings, args.flows, hand_over,
@@ -139,7 +138,7 @@ def _run_begin(args) -> int:
 
 
 def _to_stdout(text):
-    """Write what the other half needs, or fail while it can be removed."""
+    """Write the data for the other half, or fail while it can be removed."""
     try:
         print(text, flush=True)
     except BrokenPipeError:
@@ -150,7 +149,7 @@ def _to_stdout(text):
 
 
 def _run_finish(args) -> int:
-    """Do the second half of what a file tells of."""
+    """Do the second half of the drill that a file describes."""
     from octavia_v2_checks.drill import director
     from octavia_v2_checks.drill import result
     try:
@@ -165,7 +164,7 @@ def _run_finish(args) -> int:
                               f'{os.strerror(exc.errno or 0)}') from None
     except (result.Unusable, UnicodeDecodeError) as exc:
         why = (exc.args[0] if isinstance(exc, result.Unusable)
-               else 'it is no text')
+               else 'it is not a text file')
         raise arguments.Usage(f'{args.file}: {why}') from None
     return _perform(args, lambda settings, observe: director.finish(
         settings, begun, timeout=args.timeout, observe=observe))
@@ -196,7 +195,7 @@ def _perform(args, play, asks=False) -> int:
         output.write(args.output, report.RENDER[form](came))
         form = 'table'
     if getattr(args, 'file', None) == '-' and args.run is _run_begin:
-        # stdout has what the other half needs.
+        # stdout has the data for the other half.
         print(report.RENDER[form](came), file=sys.stderr)
     else:
         output.show(report.RENDER[form](came), form)
@@ -204,28 +203,28 @@ def _perform(args, play, asks=False) -> int:
 
 
 def _agreed(args, settings) -> bool:
-    """Say what will be written, and ask unless that was answered already.
+    """Tell what will be written, and ask unless --yes is given.
 
-    :raises arguments.Usage: if there is nobody to ask
+    :raises arguments.Usage: if there is no terminal to ask on
     """
     from octavia_v2_checks.drill import causes
     is_terminal = sys.stdin.isatty() and sys.stderr.isatty()
     if not args.yes and not is_terminal:
         raise arguments.Usage(
             'drill writes to the jobboard and the persistence database; '
-            'give --yes where there is no terminal to ask on')
+            'without a terminal to ask on, it requires --yes')
     print(f'octavia-v2-checks: the drill writes {args.flows} harmless '
           f'flow(s) to {causes.place(settings)}, and removes them again.',
           file=sys.stderr)
     if args.yes:
         return True
-    print('Go on? [y/N] ', end='', file=sys.stderr, flush=True)
+    print('Continue? [y/N] ', end='', file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ('y', 'yes')
 
 
 @contextlib.contextmanager
 def _interruptible():
-    """Let the first signal to end raise KeyboardInterrupt, and no other."""
+    """Let only the first termination signal raise KeyboardInterrupt."""
     kinds = [s for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
              if signal.getsignal(s) is not signal.SIG_IGN]
 
@@ -245,7 +244,7 @@ def _interruptible():
 
 @contextlib.contextmanager
 def _shown():
-    """Show what is waited for, on a terminal and nowhere else."""
+    """Show what the drill waits for, only on a terminal."""
     from octavia_v2_checks.drill import director
     if not sys.stderr.isatty() or os.environ.get('TERM') in (None, 'dumb'):
         yield director.unobserved

@@ -19,25 +19,26 @@ def add(commands):
     """Add the command to the parser."""
     sample = commands.add_parser(
         'sample', help='print a ready [task_flow] section',
-        description='Prints a [task_flow] in which validate finds nothing. '
-                    'Passwords that are not set are made up anew each time.')
+        description='Prints a [task_flow] section in which validate finds '
+                    'nothing. Passwords that are not set are generated each '
+                    'time.')
     sample.add_argument(
         '--backend', required=True, help='the kind of jobboard',
         choices=('redis', 'redis-sentinel', 'zookeeper', 'etcd', 'none'))
     sample.add_argument(
         '--set', action='append', default=[], metavar='OPTION=VALUE',
         dest='assignments',
-        help='set an option of [task_flow], with the value as Octavia shall '
-             'see it ($ is doubled in the output); an empty value leaves '
-             'the option out; may be given several times')
+        help='set an option of [task_flow] to the value that Octavia is to '
+             'see ($ is doubled in the output); an empty value omits the '
+             'option; may be given several times')
     sample.add_argument(
         '--provision', action='store_true',
-        help='add, as comments, what to run on the servers: databases, '
-             'accounts, rights')
+        help='add the statements for the servers as comments: databases, '
+             'accounts, permissions')
     sample.add_argument('--output', metavar='FILE', type=arguments.path,
-                        help='write to FILE, which only you may read; one '
-                             'that was there, and that not everybody could '
-                             'read, keeps its owner and mode')
+                        help='write to FILE, readable only by you; an '
+                             'existing file that is not readable by everybody '
+                             'keeps its owner and mode')
     sample.set_defaults(run=run)
 
 

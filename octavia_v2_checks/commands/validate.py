@@ -18,15 +18,14 @@ from octavia_v2_checks import arguments
 def add(commands):
     """Add the command to the parser."""
     validate = commands.add_parser(
-        'validate', help='look at the configuration only, without a '
+        'validate', help='check the configuration only, without opening a '
                          'connection',
-        description='Names every mistake in [task_flow] with file and line. '
+        description='Reports every mistake in [task_flow] with file and line. '
                     'Exit codes are those of "upgrade check".')
     arguments.config_arguments(validate, 'more_config')
     validate.add_argument('files', nargs='*', metavar='CONFIG',
-                          help='a configuration file, as --config-file')
-    validate.add_argument('--format', choices=('table', 'json', 'sarif'),
-                          default='table')
+                          help='a configuration file, like --config-file')
+    arguments.format_argument(validate, 'text', 'table', 'json', 'sarif')
     arguments.target_argument(validate)
     validate.set_defaults(run=run)
 
@@ -42,6 +41,5 @@ def run(args) -> int:
         found = validate.run(loaded, args.target_release)
     except settings.UsageError as exc:
         raise arguments.Usage(exc.args[0]) from None
-    output.show(validate.render(args.format, found, loaded),
-                'text' if args.format == 'table' else args.format)
+    output.show(validate.render(args.format, found, loaded), args.format)
     return validate.exit_code(found)

@@ -12,9 +12,9 @@
 
 """A flow that a worker begins, is killed in, and another one finishes.
 
-The only part of this project that writes to a server. ``director`` runs in
-the command's process, which imports neither Octavia nor TaskFlow; it directs
+The only part of this project that writes to a server. ``director`` runs in the
+process of the command, which imports neither Octavia nor TaskFlow; it directs
 children that do: ``loader`` imports Octavia once and is forked into a
-``keeper``, which posts, watches and removes, and into ``conductor`` after
-``conductor``, the workers that die and go on.
+``keeper``, which posts, watches and removes, and into several ``conductor``
+processes, the workers that die and continue.
 """

@@ -10,9 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What drills have on the jobboard, through the client of a worker.
+"""The entries of drills on the jobboard, through the client of a worker.
 
-TaskFlow's own listing is not used: it removes what it cannot decode, and
+The listing of TaskFlow is not used: it removes what it cannot decode, and
 connecting to ZooKeeper creates nodes.
 """
 
@@ -26,11 +26,11 @@ from octavia_v2_checks.drill import names
 
 
 class Seen(NamedTuple):
-    """What lies in a namespace.
+    """The contents of a namespace.
 
     :ivar jobs: what identifies each job that is not done
     :ivar owners: who has a claim on one of them
-    :ivar trashed: how many jobs workers could not begin with
+    :ivar trashed: how many jobs workers could not begin
     """
 
     jobs: list[str]
@@ -56,17 +56,17 @@ class Board:
         self.client = self._board._client
 
     def _connect(self) -> None:
-        """Let the board have a client that is connected.
+        """Give the board a connected client.
 
-        That of Redis and of etcd writes nothing.
+        Connecting to Redis and etcd writes nothing.
         """
         self._board.connect()
 
     def prepare(self, namespace: str) -> None:
-        """Note what must be known to remove everything again."""
+        """Note what is needed to remove everything again."""
 
     def look(self, namespace: str) -> Seen:
-        """Return what lies in a namespace now."""
+        """Return the current contents of a namespace."""
         raise NotImplementedError
 
     def found(self) -> Iterator[names.Id]:
@@ -74,7 +74,7 @@ class Board:
         raise NotImplementedError
 
     def remove(self, namespace: str, id_: names.Id) -> int:
-        """Remove what a drill has here; the number of entries that went."""
+        """Remove the entries of a drill; return their number."""
         raise NotImplementedError
 
 
@@ -99,7 +99,7 @@ class Redis(Board):
         return [field.decode() for field in self.client.hgetall(key)]
 
     def found(self) -> Iterator[names.Id]:
-        # It goes through all keys of the server, so only where asked to.
+        # It scans all keys of the server, so only on request.
         self._searches = True
         for key in self._scan(f'{self._base.rstrip("/")}_drill_'):
             id_ = names.in_namespace(self._base, key.rpartition(':')[0])
@@ -131,7 +131,7 @@ class Redis(Board):
 
 
 class ZooKeeper(Board):
-    """A node with the jobs, and what TaskFlow puts beside it."""
+    """A node with the jobs, and what TaskFlow creates next to it."""
 
     def __init__(self, driver, persistence, base: str):
         super().__init__(driver, persistence, base)
@@ -155,7 +155,7 @@ class ZooKeeper(Board):
                 f'{parent}/.entities/conductor']
 
     def prepare(self, namespace: str) -> None:
-        """Note in the drill's own node which shared ones were not there."""
+        """Note in the node of the drill which shared nodes did not exist."""
         path = self._path(namespace)
         parents = [path[:at] for at, c in enumerate(path) if c == '/' and at]
         absent = [p for p in [*parents, *self._beside(namespace)]
@@ -236,9 +236,9 @@ class ZooKeeper(Board):
         return said.get('absent', []) if isinstance(said, dict) else []
 
     def _remove_empty(self, paths):
-        """Remove the shared nodes that were made for the drill.
+        """Remove the shared nodes that were created for the drill.
 
-        Once the real board is there, its workers count on them.
+        Once the real board exists, its workers rely on them.
         """
         from kazoo import exceptions
         if self.client.exists(self._path(self._base)):
@@ -293,7 +293,7 @@ OF = {'redis_taskflow_driver': Redis, 'zookeeper_taskflow_driver': ZooKeeper,
 
 @contextlib.contextmanager
 def _unconnected():
-    """Let Octavia's driver make a board without connecting it."""
+    """Have the driver of Octavia create a board without connecting it."""
     from taskflow.jobs import backends
 
     @contextlib.contextmanager

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What is behind a step that did not come, as sentence and remedy."""
+"""The cause of a step that did not happen, as sentence and remedy."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,11 +27,11 @@ SERVERS = {'jobboard': 'the jobboard',
 #: What :func:`octavia_v2_checks.drill.errors.describe` returns.
 Error = Mapping[str, Any]
 
-#: An exception of which nothing is known.
+#: An unknown exception.
 NOTHING: Error = {'classes': [], 'code': None, 'where': None}
 
-#: MySQL's numbers and PostgreSQL's states for a database that takes no
-#: writes.
+#: Error numbers of MySQL and SQLSTATEs of PostgreSQL for a database that
+#: accepts no writes.
 _READ_ONLY = frozenset({1290, 1792, 1836, 1047, '25006'})
 
 _NO_TABLE = frozenset({1146, '42P01'})
@@ -48,20 +48,20 @@ def shown(error: Error) -> str:
 
 
 def sentence(settings: Settings, error: Error) -> str:
-    """Return what an exception says of the two servers."""
+    """Return what an exception means for the two servers."""
     place = SERVERS.get(error['where'] or '', 'Something')
     text = f'{place[0].upper()}{place[1:]} refused it or failed'
     if 'NoPermissionError' in error['classes']:
         base = str(settings['jobboard_backend_namespace'].value)
-        text = (f'The account may not do what a worker does with keys that '
+        text = ('The account lacks the permissions of a worker for keys that '
                 f'begin with {base.rstrip("/")}_drill_')
     elif 'NoAuthError' in error['classes']:
-        text = ('The ACL of a node does not let a worker create the nodes of '
-                'a drill beside those of the jobboard')
+        text = ('The ACL of a node does not permit a worker to create the '
+                'nodes of a drill next to those of the jobboard')
     elif error['code'] in _READ_ONLY:
-        text = 'The persistence database takes no writes'
+        text = 'The persistence database accepts no writes'
     elif error['code'] in _NO_TABLE:
-        text = 'The persistence database has no tables of TaskFlow'
+        text = 'The persistence database has no TaskFlow tables'
     return f'{text}: {shown(error)}.'
 
 
@@ -79,11 +79,12 @@ def remedy(settings: Settings, error: Error) -> str:
     if 'NoPermissionError' in error['classes']:
         return redis_account(settings)
     return (f'octavia-v2-checks{settings.config_args} upgrade check names '
-            f'most causes. Remove this one, {again}')
+            f'most causes. Fix the cause, {again}')
 
 
 def redis_account(settings: Settings) -> str:
-    """Return the command that lets a worker's account do the drill."""
+    """Return the command that permits the account of a worker to do the drill.
+    """
     user = settings['jobboard_backend_username'].value or 'default'
     base = str(settings['jobboard_backend_namespace'].value)
     return statements.in_redis_cli(' '.join([
@@ -93,7 +94,7 @@ def redis_account(settings: Settings) -> str:
 
 
 def place(settings: Settings) -> str:
-    """Return where a drill writes, for the question before it."""
+    """Return where a drill writes, for the prompt before it."""
     known = resumption.of(settings)
     board = ', '.join(known['jobboard'] or ['unknown'])
     server = view.SERVER.get(known['jobboard_backend_driver'], 'the jobboard')
@@ -103,7 +104,7 @@ def place(settings: Settings) -> str:
 
 def leftover(settings: Settings, drill: str, namespace: str,
              error: Error) -> str:
-    """Return what of a drill is still on a server.
+    """Return what remains of a drill on a server.
 
     :param error: with ``where``
     """

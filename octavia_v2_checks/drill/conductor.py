@@ -10,14 +10,14 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A worker: Octavia's own conductor, as octavia-worker runs it."""
+"""A worker: the conductor of Octavia, as octavia-worker runs it."""
 
 import time
 
 from octavia_v2_checks.drill import errors
 from octavia_v2_checks.drill import flow
 
-#: Seconds after which octavia-worker has a new conductor for one that ended.
+#: Seconds after which octavia-worker replaces a conductor that ended.
 _PAUSE = 1.0
 
 

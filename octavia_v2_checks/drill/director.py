@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The course of a drill: what must happen next, and what it means if not."""
+"""The steps of a drill: what must happen next, and what it means if not."""
 
 from collections.abc import Callable
 import math
@@ -25,7 +25,7 @@ from octavia_v2_checks.drill import result as results
 from octavia_v2_checks.drill import stage
 from octavia_v2_checks.settings import Settings
 
-#: Seconds within which a conductor takes a job that nobody has.
+#: Seconds within which a conductor claims a free job.
 _CLAIMING = 15.0
 
 #: Seconds for which a worker that has reported a failure may still succeed.
@@ -46,7 +46,7 @@ _WHOLE = (*_FIRST_HALF, *_SECOND_HALF[2:])
 
 
 def unobserved(text: str) -> None:
-    """Tell nobody what is waited for."""
+    """Ignore progress."""
 
 
 def run(settings: Settings, flows: int = 1, *, kill: bool = True,
@@ -55,10 +55,10 @@ def run(settings: Settings, flows: int = 1, *, kill: bool = True,
     """Post flows, and let conductors run them to their end.
 
     :param kill: whether the first conductor is killed in the middle of one
-    :param timeout: seconds for all of it; three times that of a claim and
-        half a minute if None
-    :param observe: told what is waited for
-    :returns: how far it came, what failed, and why
+    :param timeout: seconds for the whole drill; three times those of a claim
+        plus 30 if None
+    :param observe: told what the drill waits for
+    :returns: how far it got, what failed, and why
     """
     director = _Director(settings, flows, timeout, None, False, observe)
     return director.perform(*((_WHOLE, director.whole) if kill
@@ -71,8 +71,8 @@ def begin(settings: Settings, flows: int,
           ) -> results.Result:
     """Do the first half of :func:`run`, up to the kill.
 
-    :param hand_over: gets what :func:`finish` needs; what it raises ends
-        the drill
+    :param hand_over: receives what :func:`finish` needs; an exception ends the
+        drill
     """
     director = _Director(settings, flows, timeout, None, True, observe)
     return director.perform(
@@ -91,7 +91,7 @@ def finish(settings: Settings, begun: results.Begun, *,
 
 def clean(settings: Settings, *, timeout: float | None = None,
           observe: stage.Observer = unobserved) -> results.Result:
-    """Remove what earlier drills have left."""
+    """Remove the remains of earlier drills."""
     director = _Director(settings, 0, timeout, None, False, observe)
     return director.perform(_CLEAN, director.clean)
 
@@ -156,7 +156,7 @@ class _Director(stage.Stage):
         self.step('killed')
 
     def await_claim(self, conductor, task: str) -> None:
-        """Wait until a conductor has begun with a task."""
+        """Wait until a conductor has begun a task."""
         self.observe('waiting for a worker to claim the job')
         self.start(conductor)
         limit = clock.Clock(min(_CLAIMING, self.clock.left()))
@@ -177,7 +177,7 @@ class _Director(stage.Stage):
         self.held = message['number']
 
     def await_flows(self) -> None:
-        """Wait for the first look at what another host has posted."""
+        """Wait for the first report on what another host has posted."""
         while 'jobs' not in self.seen:
             try:
                 self.next(self.clock)
@@ -186,7 +186,7 @@ class _Director(stage.Stage):
         if not self.seen['jobs'] and not self.seen['states']:
             raise self.fail(
                 'resumed', 'not-resumed',
-                'Neither jobboard nor database has anything of the drill: it '
+                'Neither the jobboard nor the database contains the drill: it '
                 'was finished, removed or lost.', 'Run drill begin again.')
 
     def let_resume(self, conductor) -> None:
@@ -211,15 +211,15 @@ class _Director(stage.Stage):
         if task == 'first':
             raise self.fail(
                 'resumed', 'not-resumed',
-                'The second worker did again what the first had done, '
-                'instead of going on.')
+                'The second worker repeated what the first had done, instead '
+                'of continuing.')
         self.step('claim ended')
         self.step('resumed')
         if seconds > 2 * self.result.claim:
             self.result.findings.append(findings.finding(
                 'drill.resumed-late',
-                f'The flow was resumed {seconds:.1f} s after a second worker '
-                f'was there, and claims are to end after '
+                f'The flow was resumed {seconds:.1f} s after the second '
+                'worker started; claims should end after '
                 f'{self.result.claim:g} s.'))
 
     def await_end(self) -> None:
@@ -243,7 +243,7 @@ class _Director(stage.Stage):
                                 f'A flow ended as {state}.')
         return all(s == 'SUCCESS' for s in states)
 
-    # What goes wrong.
+    # Failures.
 
     def check_children(self, message, step: str, slug: str) -> None:
         if message['event'] in ('gone', 'ended'):
@@ -255,7 +255,7 @@ class _Director(stage.Stage):
     _jobless = math.inf
 
     def check_flows(self, message, step: str) -> None:
-        """See whether the flows can still be finished."""
+        """Check whether the flows can still be finished."""
         self.check_children(message, step, 'not-resumed')
         if self.seen.get('trashed'):
             raise self.trashed(step, 'not-resumed')
@@ -269,9 +269,9 @@ class _Director(stage.Stage):
                 step, 'not-resumed',
                 'The jobboard has lost the job of a flow that has not ended, '
                 'so no worker will ever finish it.',
-                'The store must keep jobs over a restart, and must not evict '
-                f'them: octavia-v2-checks{self.settings.config_args} upgrade '
-                'check --only jobboard says whether it does.')
+                'The store must keep jobs across a restart, and must not '
+                f'evict them: octavia-v2-checks{self.settings.config_args} '
+                'upgrade check --only jobboard shows whether it does.')
 
     def trashed(self, step: str, slug: str) -> stage.Failed:
         error = self.trouble or causes.NOTHING
@@ -280,19 +280,19 @@ class _Director(stage.Stage):
             'octavia-v2-checks on all controllers, where octavia-worker '
             'runs, and name the same persistence database on all.')
         return self.fail(
-            step, slug, f'A worker moved the job to the trash, for it could '
-            f'not begin with it ({causes.shown(error)}). So end jobs of '
-            f'Octavia whose flow the worker cannot build, or whose logbook '
-            f'it cannot read.',
+            step, slug, 'A worker moved the job to the trash, because it '
+            f'could not begin it ({causes.shown(error)}). The same happens to '
+            'jobs of Octavia whose flow the worker cannot build, or whose '
+            'logbook it cannot read.',
             remedy, error)
 
     def not_claimed(self) -> stage.Failed:
         if not self.trouble and not self.clock.left():
             loaded = self.result.at('loaded') or 0.0
             return self.fail(
-                'claimed', 'undetermined', f'The time was over before a '
-                f'worker could have claimed the job; Octavia was loaded '
-                f'after {loaded:.1f} s.', 'Give more time with --timeout.')
+                'claimed', 'undetermined', 'The time was over before a worker '
+                f'could claim the job; Octavia was loaded after {loaded:.1f} '
+                's.', 'Allow more time with --timeout.')
         return self.unfinished('claimed', 'not-claimed',
                                'No worker claimed the job that was posted.')
 
@@ -301,12 +301,12 @@ class _Director(stage.Stage):
             text = 'The flows had not ended when the time was over.'
         elif ('error' not in self.seen
               and self.worker('first') in self.seen.get('owners', [])):
-            text = (f'The claim of the killed worker had not ended when the '
-                    f'time was over; it was to end after '
+            text = ('The claim of the killed worker had not ended when the '
+                    'time was over; it should have ended after '
                     f'{self.result.claim:g} s.')
         else:
-            text = ('Nobody went on with the flow that the killed worker '
-                    'had begun.')
+            text = ('No worker continued the flow that the killed worker had '
+                    'begun.')
         return self.unfinished(step, 'not-resumed', text)
 
     def unfinished(self, step: str, slug: str, text: str) -> stage.Failed:
@@ -317,7 +317,9 @@ class _Director(stage.Stage):
                          causes.remedy(self.settings, error), error)
 
     def compare(self, begun: results.Begun) -> None:
-        """See that this host looks at what the other one has written."""
+        """Make sure that this host uses the servers that the other one has
+        written to.
+        """
         ours = resumption.of(self.settings)
         differ = sorted(
             name for name in ours.keys() | begun.resumption.keys()
@@ -326,8 +328,8 @@ class _Director(stage.Stage):
         if differ or self.result.namespace != begun.namespace:
             raise self.fail(
                 'opened', 'not-resumed',
-                f'This host does not use the jobboard and database that '
-                f'{begun.host} uses, so it cannot finish anything of it. '
-                f'What differs: {", ".join(differ) or "the namespace"}.',
+                'This host does not use the jobboard and database that '
+                f'{begun.host} uses, so it cannot finish the drill. What '
+                f'differs: {", ".join(differ) or "the namespace"}.',
                 f'Make [task_flow] the same on both, and run drill clean on '
                 f'{begun.host}, which removes what it has begun.')

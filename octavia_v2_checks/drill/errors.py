@@ -10,7 +10,8 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What an exception may say of itself: classes and numbers, never its text.
+"""What may be reported about an exception: classes and numbers, never its
+text.
 """
 
 from typing import Any
@@ -20,7 +21,7 @@ _DATABASE = frozenset({'sqlalchemy', 'pymysql', 'MySQLdb', 'psycopg2',
                        'psycopg', 'oslo_db', 'sqlite3', '_sqlite3',
                        'alembic'})
 
-#: Those that come from the jobboard.
+#: Those whose exceptions come from the jobboard.
 _BOARD = frozenset({'redis', 'kazoo', 'etcd3gw', 'requests', 'urllib3'})
 
 _DEPTH = 10
@@ -51,13 +52,13 @@ def describe(exc: BaseException | None) -> dict[str, Any]:
 
 def _cause(exc):
     if type(exc).__name__ == 'WrappedFailure':
-        # TaskFlow's, of what has failed in an engine.
+        # Of TaskFlow, for what has failed in an engine.
         return next((f.exception for f in exc if f.exception), None)
     return (exc.__cause__ or getattr(exc, 'orig', None) or exc.__context__)
 
 
 def _by_name(classes):
-    """Tell by TaskFlow's own classes."""
+    """Decide by the classes of TaskFlow."""
     for name, where in (('StorageFailure', 'persistence'),
                         ('JobFailure', 'jobboard')):
         if name in classes:
@@ -66,7 +67,7 @@ def _by_name(classes):
 
 
 def _code(exc):
-    """Return MySQL's error number or PostgreSQL's SQLSTATE."""
+    """Return the error number of MySQL or the SQLSTATE of PostgreSQL."""
     package = type(exc).__module__.partition('.')[0]
     if package in ('pymysql', 'MySQLdb'):
         number = exc.args[0] if exc.args else None

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The harmless flow: three tasks that do nothing but say that they ran."""
+"""The harmless flow: three tasks that only report that they ran."""
 
 from collections.abc import Callable
 import threading

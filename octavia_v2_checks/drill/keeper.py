@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Posts as Octavia does, watches, and removes everything in the end."""
+"""Posts as Octavia does, watches, and removes everything at the end."""
 
 import queue
 import time
@@ -22,15 +22,15 @@ from octavia_v2_checks.drill import flow
 from octavia_v2_checks.drill import logbooks
 from octavia_v2_checks.drill import names
 
-#: Seconds between two looks at the servers.
+#: Seconds between two readings of the servers.
 _PERIOD = 0.1
 
-#: Seconds that a request of a killed child may still be under way.
+#: Seconds for which a request of a killed child may still be in progress.
 _LATE = 0.2
 
 
 def main(role) -> None:
-    """Carry out the director's orders, one after the other.
+    """Execute the orders of the director, one after the other.
 
     An order has ``do``, a method, and ``number``, which the answer repeats.
 
@@ -55,7 +55,7 @@ def main(role) -> None:
 
 
 class Keeper:
-    """Has the database and the board open.
+    """Keeps the database and the board open.
 
     :ivar at: which of the two is in use
     """
@@ -75,7 +75,7 @@ class Keeper:
         from taskflow.persistence import backends
         base = cfg.CONF.task_flow.jobboard_backend_namespace
         self.at = 'persistence'
-        # Octavia tries for minutes, which helps nobody at this point.
+        # Octavia retries for minutes, which does not help here.
         retries = cfg.CONF.database.max_retries
         cfg.CONF.set_override('max_retries', 1, group='database')
         self._driver = self._role.driver()
@@ -109,21 +109,21 @@ class Keeper:
         return found
 
     def do_register(self, about):
-        """Write down that there is this drill."""
+        """Record that this drill exists."""
         self.at = 'persistence'
         self._books.register(self._id, about)
         self.at = 'jobboard'
         self._board.prepare(self._namespace)
 
     def do_post(self, flows):
-        """Post flows; the uuids of their details."""
+        """Post flows; return the uuids of their details."""
         from octavia.common import base_taskflow
 
         class Poster(base_taskflow.TaskFlowServiceController):
             def _wait_for_job(self, job_board):
                 """Do not wait until they are done: more are to be posted."""
 
-        # What Octavia names logbook, flow and job after.
+        # Octavia names logbook, flow and job after this.
         flow.make.__name__ = f'{names.PREFIX}{self._id.text}'
         poster = Poster(self._driver)
         self._flows = [poster.run_poster(flow.make, store={'number': n})
@@ -155,7 +155,7 @@ class Keeper:
         """Remove everything of a drill.
 
         :returns: ``gone``, how many entries there were, and ``left``, what
-            kept the board or the database from being rid of them
+            prevented their removal from the board or the database
         """
         self._watching = False
         id_ = names.parse(drill)
@@ -174,7 +174,7 @@ class Keeper:
         except Exception as exc:
             left.append({**errors.describe(exc), 'where': 'jobboard'})
         try:
-            # Without its entry, nobody would find what is on the board.
+            # Without its entry, the remains on the board would not be found.
             gone += self._books.remove(id_, but_entry=bool(left))
         except Exception as exc:
             left.append({**errors.describe(exc), 'where': 'persistence'})

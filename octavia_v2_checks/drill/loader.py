@@ -12,8 +12,8 @@
 
 """The process that imports Octavia once, and is forked into the others.
 
-It has one thread, as must be where a process forks, and ends with its
-control socket; so does every fork of it, killed parent or not.
+It has one thread, as required for forking, and ends with its control socket;
+so do its forks, even if the parent is killed.
 """
 
 import importlib
@@ -61,7 +61,7 @@ def main(control_fd: int) -> None:
 
 
 def _load(files):
-    """Do what octavia-worker does before it starts, without its log.
+    """Do what octavia-worker does before it starts, without logging.
 
     :returns: what it has read
     """
@@ -93,12 +93,12 @@ def _warm_up(driver):
     try:
         importlib.import_module(f'taskflow.jobs.backends.impl_{kind}')
     except ImportError:
-        # A worker would start, and fail at its first job.
+        # A worker would start, but fail at its first job.
         pass
 
 
 def _become(sock, spec):
-    """Be the keeper or a conductor until the director is gone."""
+    """Run as the keeper or a conductor until the director is gone."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     line = channel.Channel(sock)
     try:

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What drills have in the persistence database: all that is named so."""
+"""The entries of drills in the persistence database, identified by name."""
 
 from collections.abc import Iterable
 import contextlib
@@ -39,7 +39,7 @@ class Logbooks:
         self._atoms = sqlalchemy.table('atomdetails', text('parent_uuid'))
 
     def register(self, id_: names.Id, about: dict[str, Any]) -> None:
-        """Write down that there is a drill, before anything else of it."""
+        """Record that a drill exists, before anything else of it."""
         from taskflow.persistence import models
         book = models.LogBook(f'{names.PREFIX}{id_.text}')
         book.meta = about
@@ -47,9 +47,9 @@ class Logbooks:
             conn.save_logbook(book)
 
     def registered(self) -> dict[str, dict[str, Any]]:
-        """Return the drills that are written down, or have left a flow.
+        """Return the drills that are recorded, or have left a flow.
 
-        :returns: id -> what was written down; empty if nothing was
+        :returns: id -> what was recorded; empty if nothing was
         """
         found: dict[str, dict[str, Any]] = {}
         rows = self._rows(self._named(
@@ -70,7 +70,7 @@ class Logbooks:
         return found
 
     def states(self, flows: Iterable[str]) -> dict[str, str | None]:
-        """Return the states of flows that are there, by uuid."""
+        """Return the states of existing flows, by uuid."""
         uuids = list(flows)
         if not uuids:
             return {}
@@ -79,11 +79,11 @@ class Logbooks:
             table.c.uuid, table.c.state).where(table.c.uuid.in_(uuids))))
 
     def remove(self, id_: names.Id, but_entry: bool = False) -> int:
-        """Remove everything of a drill; the number of rows that had a name.
+        """Remove everything of a drill; return the number of named rows.
 
         By uuid: a condition on names would lock the rows of other flows.
 
-        :param but_entry: whether to keep the entry that there is this drill
+        :param but_entry: whether to keep the record of the drill
         """
         prefix = f'{names.PREFIX}{id_.text}' + ('-' if but_entry else '')
         sa, books, flows, atoms = (

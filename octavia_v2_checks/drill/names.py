@@ -12,7 +12,7 @@
 
 """What a drill is called, on the board and in the database.
 
-The name says which process runs the drill, and until when it can last, so
+The name contains the process that runs the drill, and how long it can last, so
 that another drill knows what was left behind and what is still in use.
 """
 
@@ -27,10 +27,10 @@ from typing import NamedTuple
 
 from octavia_v2_checks import statements
 
-#: What the names of logbooks and flows begin with.
+#: Prefix of the names of logbooks and flows.
 PREFIX = statements.DRILL
 
-#: Seconds for which "drill finish" may take up what "drill begin" left.
+#: Seconds for which "drill finish" may continue what "drill begin" left.
 BEGUN_SECONDS = 3600
 
 _FORM = '([db])([0-9a-f]{6})([0-9a-f]{8})([0-9a-f]{6})[0-9a-f]{4}'
@@ -41,11 +41,11 @@ _OWNED = re.compile(f'{PREFIX}({_FORM})(?:-.*)?')
 class Id(NamedTuple):
     """A drill.
 
-    :ivar text: what stands in every name
+    :ivar text: the text in every name
     :ivar begun: whether another host is to finish it
-    :ivar host: which machine, or container, it was started on
-    :ivar end: when it is over for certain, in seconds since 1970
-    :ivar pid: of its loader, which lives as long as the drill is played
+    :ivar host: the machine or container on which it was started
+    :ivar end: when it is certainly over, in seconds since 1970
+    :ivar pid: of its loader, which lives as long as the drill runs
     """
 
     text: str
@@ -56,7 +56,7 @@ class Id(NamedTuple):
 
     @property
     def running(self) -> bool:
-        """Whether it is being played, or may be on another host."""
+        """Whether it is running, or may be on another host."""
         if self.host == _host():
             return _lives(self.pid) and time.time() < self.end
         return not self.begun and time.time() < self.end
@@ -81,7 +81,7 @@ def make(seconds: float, pid: int, begun: bool = False) -> Id:
 def parse(text: str) -> Id:
     """Return the drill of a text.
 
-    :raises ValueError: if no drill is called so
+    :raises ValueError: if it is not the name of a drill
     """
     match = _ID.fullmatch(text)
     if not match:
@@ -101,8 +101,8 @@ def namespace(base: str, id_: Id) -> str:
 
     :param base: ``jobboard_backend_namespace``
     """
-    # TaskFlow joins paths: a slash at the end would make it a part of the
-    # real board's.
+    # TaskFlow joins paths: a trailing slash would place it inside the real
+    # board.
     return f'{base.rstrip("/")}_drill_{id_.text}'
 
 
@@ -115,7 +115,7 @@ def in_namespace(base: str, text: str) -> Id | None:
 
 @functools.cache
 def _host() -> str:
-    """Return what tells apart the places where process ids are counted."""
+    """Return what distinguishes the namespaces of process ids."""
     try:
         pids = os.readlink('/proc/self/ns/pid')
     except OSError:
@@ -130,5 +130,5 @@ def _lives(pid: int) -> bool:
             state = stream.read().rpartition(b')')[2].split()[0]
     except OSError:
         return False
-    # Ended, and nobody has asked for its exit code.
+    # It has ended, but its exit code was not collected.
     return state != b'Z'

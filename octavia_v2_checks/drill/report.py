@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The time line of a drill, in the formats that a drill can have."""
+"""The timeline of a drill, in the formats of a drill."""
 
 import json
 import textwrap
@@ -35,10 +35,10 @@ def _table(result: results.Result) -> str:
         before = step.at
     after = result.resumed_after
     if after is not None:
-        lines.append(f'Resumed {after:.2f} s after the kill; claims are to '
+        lines.append(f'Resumed {after:.2f} s after the kill; claims should '
                      f'end after {result.claim:g} s.')
-    for ids, what in ((result.earlier, 'Removed what was left of'),
-                      (result.spared, 'Left alone, as in use:')):
+    for ids, what in ((result.earlier, 'Removed the remains of'),
+                      (result.spared, 'Not removed, because in use:')):
         if ids:
             lines.append(f'{what} {", ".join(ids)}')
     for finding in result.findings:
@@ -96,7 +96,7 @@ def _junit(result: results.Result) -> str:
             _outcome(case, finding)
         if at is None and not found:
             ElementTree.SubElement(case, 'skipped',
-                                   {'message': 'it did not come to that'})
+                                   {'message': 'this step was not reached'})
     suites = ElementTree.Element('testsuites', {'name': _SUITE})
     suites.append(suite)
     for name, tag in (('tests', 'testcase'), ('failures', 'failure'),

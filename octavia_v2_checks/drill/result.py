@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What came of a drill, and what one host hands to another."""
+"""The result of a drill, and what one host passes to another."""
 
 import dataclasses
 import datetime
@@ -33,10 +33,10 @@ STEPS = {
     'loaded': 'Octavia was loaded',
     'opened': 'jobboard and database were opened',
     'posted': 'the flows were posted',
-    'claimed': 'a worker claimed a job and began with it',
+    'claimed': 'a worker claimed a job and began it',
     'killed': 'the worker was killed in the second of three tasks',
     'claim ended': 'its claim ended',
-    'resumed': 'another worker went on with the flow',
+    'resumed': 'another worker continued the flow',
     'finished': 'all flows had ended',
     'removed': 'everything was removed',
 }
@@ -59,7 +59,7 @@ class Step(NamedTuple):
 
 @dataclasses.dataclass
 class Result:
-    """What came of a drill.
+    """The result of a drill.
 
     :ivar id: its id, and
     :ivar namespace: that of its jobboard; empty if there was none
@@ -67,8 +67,8 @@ class Result:
     :ivar claim: seconds that a claim outlives its worker, as configured
     :ivar plan: the steps that are to come
     :ivar host: where it was run
-    :ivar steps: what has happened, in its order
-    :ivar failed: the step that did not come; None if all did
+    :ivar steps: what has happened, in order
+    :ivar failed: the step that did not happen; None if all did
     :ivar classes: of the exception behind that, outermost first
     :ivar interrupted: whether it was told to stop
     :ivar earlier: ids of earlier drills whose remains were removed
@@ -113,7 +113,7 @@ class Result:
                 'drill.resumed-late': 'resumed'}.get(finding.id, self.failed)
 
     def at(self, name: str) -> float | None:
-        """Return when a step came, None if it did not."""
+        """Return when a step happened, None if it did not."""
         return next((s.at for s in self.steps if s.name == name), None)
 
     @property
@@ -126,7 +126,7 @@ class Result:
 
 
 class Begun(NamedTuple):
-    """What "drill begin" hands to "drill finish"; nothing of it is secret.
+    """What "drill begin" passes to "drill finish"; nothing in it is secret.
 
     :ivar held: number of the flow in which it was
     :ivar uuids: of all flows
@@ -149,7 +149,7 @@ class Begun(NamedTuple):
 
 
 def read(text: str) -> Begun:
-    """Return what a document says.
+    """Parse a document.
 
     :raises Unusable: if it is none of "drill begin"
     """

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Where a drill is played: its children, what they say, and the cleaning up.
+"""The environment of a drill: its children, their messages, and the cleanup.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ from octavia_v2_checks.settings import Settings
 #: Seconds for which ZooKeeper keeps the session of kazoo's client.
 SESSION = 10.0
 
-#: Seconds that a drill may take beside three times that of a claim.
+#: Seconds that a drill may take in addition to three times those of a claim.
 ALLOWANCE = 30.0
 
 #: Seconds after which nobody waits for a claim any more.
@@ -41,23 +41,23 @@ LONGEST = 86400.0
 #: Seconds within which everything must have been removed.
 REMOVAL = 10.0
 
-#: Seconds after which it is looked whether something has not happened.
+#: Seconds after which the drill checks whether something has not happened.
 _TICK = 0.5
 
 _ATTEMPTS = {
     'open': 'Jobboard and persistence database could not be opened.',
-    'found': 'What earlier drills have left could not be looked for.',
-    'register': 'The beginning of the drill could not be written down.',
+    'found': 'The remains of earlier drills could not be searched for.',
+    'register': 'The beginning of the drill could not be recorded.',
     'post': 'The flows could not be posted.',
     'watch': 'The flows could not be watched.',
-    'remove': 'What is to be removed could not be.',
+    'remove': 'The entries of the drill could not be removed.',
 }
 
 Observer = Callable[[str], None]
 
 
 class Failed(Exception):
-    """A step that did not come.
+    """A step that did not happen.
 
     :param step: one of :data:`octavia_v2_checks.drill.result.STEPS`
     :param error: as :func:`octavia_v2_checks.drill.errors.describe` has it
@@ -72,7 +72,7 @@ class Failed(Exception):
 
 
 def obstacle(settings: Settings) -> findings.Finding | None:
-    """Return what keeps a drill from being tried at all, None if nothing."""
+    """Return what prevents a drill altogether, None if nothing."""
     missing = [name for name in ('octavia', 'taskflow')
                if importlib.util.find_spec(name) is None]
     if missing:
@@ -82,31 +82,31 @@ def obstacle(settings: Settings) -> findings.Finding | None:
     if settings.unreadable:
         return findings.finding(
             'drill.undetermined', 'No worker starts with this configuration, '
-            'as it does not parse.',
+            'because it does not parse.',
             f'octavia-v2-checks{settings.config_args} validate names what is '
             f'wrong.')
     if settings['jobboard_enabled'].value is False:
         return findings.finding(
             'drill.undetermined', '[task_flow] jobboard_enabled is false: no '
-            'worker would look at the jobboard.',
+            'worker would use the jobboard.',
             'Set jobboard_enabled in [task_flow] to True.')
     return None
 
 
 class Stage:
-    """The children of one drill, and what is known through them.
+    """The children of one drill, and what they have reported.
 
     :param flows: how many are posted
-    :param timeout: seconds for all of it; three times that of a claim and
-        half a minute if None
+    :param timeout: seconds for the whole drill; three times those of a claim
+        plus 30 if None
     :param id_: of what another host has begun; None for a new drill
     :param begin: whether another host is to finish it
-    :param observe: told what is waited for
+    :param observe: told what the drill waits for
 
-    :ivar seen: what the keeper saw last on the servers
-    :ivar trouble: what the conductor at work has reported last
+    :ivar seen: what the keeper last saw on the servers
+    :ivar trouble: the last report of the active conductor
     :ivar touched: whether anything may have been written
-    :ivar keep: whether that shall stay
+    :ivar keep: whether that is to be kept
     """
 
     def __init__(self, settings: Settings, flows: int,
@@ -141,7 +141,7 @@ class Stage:
 
     def perform(self, plan: tuple[str, ...], play: Callable[[], None]
                 ) -> results.Result:
-        """Run a play, remove everything, and return what came of it.
+        """Run the steps, remove everything, and return the result.
 
         A signal that raises KeyboardInterrupt must do so only once.
 
@@ -171,7 +171,7 @@ class Stage:
         return result
 
     def step(self, name: str) -> None:
-        """Note that a step has come, unless that is known."""
+        """Note that a step has happened, unless it is known."""
         if self.result.at(name) is None:
             self.result.steps.append(results.Step(
                 name, time.monotonic() - self._start))
@@ -179,7 +179,7 @@ class Stage:
     def fail(self, step: str, slug: str, message: str,
              remedy: str | None = None,
              error: causes.Error = causes.NOTHING) -> Failed:
-        """Return what is raised for a step that did not come."""
+        """Return what is raised for a step that did not happen."""
         return Failed(step, findings.finding(f'drill.{slug}', message, remedy),
                       error)
 
@@ -259,16 +259,16 @@ class Stage:
         return f'octavia-v2-checks-drill-{self.id.text}-{which}'
 
     def start(self, conductor: teams.Member) -> None:
-        """Let a conductor work."""
+        """Start a conductor."""
         self.trouble = None
         self._at_work = conductor
         conductor.send({'do': 'start'})
 
     def next(self, limit: clock.Clock) -> channel.Message:
-        """Return what is said next, or ``tick`` after a while.
+        """Return the next message, or ``tick`` after a while.
 
-        What is said of the servers, and of troubles, is noted. A message
-        that a child has ended says whether that was the keeper.
+        Reports about the servers, and about errors, are noted. A message that
+        a child has ended tells whether it was the keeper.
 
         :raises clock.OutOfTime: at the limit
         """
@@ -289,7 +289,7 @@ class Stage:
 
     def ask(self, do: str, step: str, limit: clock.Clock | None = None,
             **arguments: Any) -> Any:
-        """Give the keeper an order, and return what it says.
+        """Give the keeper an order, and return its answer.
 
         :raises Failed: if it cannot do it, or not in time
         """
@@ -320,10 +320,10 @@ class Stage:
     # Removing.
 
     def remove_earlier(self, search: bool) -> None:
-        """Remove what other drills have left and nobody uses.
+        """Remove what other drills have left and is not in use.
 
-        :param search: whether to look at the whole board for it, and take
-            what another host was to finish, too
+        :param search: whether to search the whole board for it, and to include
+            what another host was to finish
         """
         for text, namespace in self.ask('found', 'opened',
                                         search=search).items():
@@ -345,8 +345,8 @@ class Stage:
                 'drill.leftovers', ' '.join(causes.leftover(
                     self.settings, text, namespace, error)
                     for error in left),
-                f'Once the server takes writes again: octavia-v2-checks'
-                f'{self.settings.config_args} drill clean'))
+                'Once the server accepts writes again: '
+                f'octavia-v2-checks{self.settings.config_args} drill clean'))
 
     def _close(self):
         """Remove everything, and end the children."""
@@ -370,7 +370,7 @@ class Stage:
                                 namespace=namespace)['left']
                 break
             except (Failed, OSError):
-                # It hangs in something, or is gone.
+                # It hangs, or is gone.
                 if limit is not whole and not self._replace_keeper(whole):
                     break
         self._report(text, namespace, left)

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The children of a drill, as their director sees them."""
+"""The children of a drill, as the director sees them."""
 
 from collections.abc import Iterable
 import contextlib
@@ -48,7 +48,7 @@ class Member:
         self.pid: int | None = None
 
     def send(self, message: channel.Message) -> None:
-        """Send an order; nothing if it is gone."""
+        """Send an order; do nothing if it is gone."""
         with contextlib.suppress(OSError):
             self.line.send(message)
 
@@ -56,7 +56,7 @@ class Member:
         """Kill it, and wait until the system has closed what it had open."""
         with contextlib.suppress(OSError):
             if self.pid is None:
-                # It ends when it has nobody to listen to.
+                # It ends when its socket is closed.
                 self.line.socket.shutdown(socket.SHUT_WR)
             else:
                 os.kill(self.pid, signal.SIGKILL)
@@ -84,7 +84,7 @@ class Team:
         self._waiting: list[tuple[Member, channel.Message]] = []
 
     def _start(self, control: socket.socket) -> subprocess.Popen:
-        # A session of its own: Ctrl-C is for the director alone.
+        # A separate session: Ctrl-C is for the director only.
         return subprocess.Popen(  # noqa: S603
             [sys.executable, '-c', _BOOT, str(control.fileno()),
              json.dumps(sys.path)], pass_fds=[control.fileno()],
@@ -97,7 +97,7 @@ class Team:
         return self._loader.pid
 
     def loaded(self, time_left: clock.Clock) -> channel.Message:
-        """Return what came of loading Octavia.
+        """Return the result of loading Octavia.
 
         :raises clock.OutOfTime: if that takes too long
         """
@@ -127,7 +127,8 @@ class Team:
              ) -> tuple[Member, channel.Message]:
         """Return the next message, and whose it is.
 
-        What has ended says ``ended`` itself or has ``gone`` said of it.
+        A member that has ended reports ``ended`` itself, or is reported as
+        ``gone``.
 
         :raises clock.OutOfTime: if there is none in time
         """
@@ -145,7 +146,7 @@ class Team:
         return member, message
 
     def kill(self, member: Member) -> None:
-        """Kill a member, and forget what it had still to say."""
+        """Kill a member, and discard its pending messages."""
         if member.line.socket in self._selector.get_map():
             self._selector.unregister(member.line.socket)
         self._waiting = [w for w in self._waiting if w[0] is not member]

@@ -26,7 +26,7 @@ from octavia_v2_checks.reports import verdict
 from octavia_v2_checks.reports.verdict import Verdict
 from octavia_v2_checks.upstream import versions
 
-#: Class, sign and word: nothing is told by colour alone.
+#: Class, sign and word: colour is never the only indication.
 _BADGES = {
     Verdict.SUCCESS: ('success', '\N{CHECK MARK}', 'Success'),
     Verdict.WARNING: ('warning', '!', 'Warning'),
@@ -38,7 +38,7 @@ _BADGES = {
 
 _HEADLINES = {
     Severity.SUCCESS: 'Success: nothing wrong was found',
-    Severity.WARNING: 'Warning: it works, but look at it',
+    Severity.WARNING: 'Warning: it works, but needs attention',
     Severity.FAILURE: 'Failure: fix this before you upgrade',
 }
 
@@ -121,7 +121,7 @@ def _to_do(report: engine.Report, found: list[Anchored]) -> str:
         f'</a> ({one.severity.name.lower()})<br>{_escape(one.message)}</li>\n'
         for one in todo)
     title = ('What to do first' if todo[0].severity is Severity.FAILURE
-             else 'Worth a look')
+             else 'Warnings')
     return f'<section>\n<h2>{title}</h2>\n<ol>\n{items}</ol>\n</section>'
 
 
@@ -165,7 +165,7 @@ def _finding(anchor: str, finding: Finding) -> str:
 def _left_out(id_: str) -> str:
     title = catalogue.CHECKS.get(id_, id_)
     return f"""<article class="check">
-<h3>{_escape(title)} {_badge('quiet', '&ndash;', 'Left out')}</h3>
+<h3>{_escape(title)} {_badge('quiet', '&ndash;', 'Skipped')}</h3>
 <p class="small"><code>{_escape(id_)}</code>, skipped on request</p>
 </article>
 """

@@ -12,9 +12,9 @@
 
 """JUnit XML: one test case for each row.
 
-A case fails exactly if its row is a Failure, so the document has a failure
-or an error exactly if the command exits with 2. A warning passes, whatever
-``--fail-level`` says, and speaks on system-out.
+A case fails exactly if its row is a Failure, so the document has a failure or
+an error exactly if the command exits with 2. A warning passes, whatever
+``--fail-level`` is, and is reported on system-out.
 """
 
 from xml.etree import ElementTree
@@ -29,8 +29,8 @@ from octavia_v2_checks.upstream import versions
 
 NAME = 'octavia-v2-checks'
 
-#: What stands in a case beside its name; a failure is something that was
-#: looked at, an error something of which nothing is known.
+#: The element in a test case; a failure was checked, of an error nothing is
+#: known.
 _ELEMENTS = {Verdict.FAILURE: 'failure', Verdict.UNDETERMINED: 'error',
              Verdict.BLOCKED: 'error', Verdict.NOT_APPLICABLE: 'skipped'}
 
@@ -79,7 +79,7 @@ def _case(suite: ElementTree.Element, row: engine.Row) -> None:
     found = verdict.of(row)
     element = _ELEMENTS.get(found)
     if element == 'error' and row.severity is not Severity.FAILURE:
-        # Kept from looking by a finding that is waived.
+        # Prevented by a finding that is waived.
         element = 'skipped'
     if element == 'skipped' or found is Verdict.BLOCKED:
         _outcome(case, element, row.note,

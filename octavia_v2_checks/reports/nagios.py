@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""One line for Icinga and Nagios, its numbers, and what is behind it."""
+"""One line for Icinga and Nagios, performance data, and details."""
 
 from octavia_v2_checks import engine
 from octavia_v2_checks.findings import Severity
@@ -46,5 +46,5 @@ def render(report: engine.Report) -> str:
 
 
 def _plain(said: str) -> str:
-    """Return a text as one line without what begins the numbers."""
+    """Return a text as one line without the separator of performance data."""
     return text.printable(' '.join(said.split())).replace('|', '¦')

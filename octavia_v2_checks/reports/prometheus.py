@@ -12,7 +12,7 @@
 
 """Metrics for the textfile collector of Prometheus' node_exporter.
 
-Labels hold ids and versions, never a message, so their number is bounded.
+Labels contain ids and versions, never a message, so their number is bounded.
 """
 
 import collections
@@ -37,7 +37,7 @@ def render(report: engine.Report) -> str:
     for name, help_, samples in (
             ('result', 'Result of a check: 0 success, 1 warning, 2 failure.',
              [({'check': r.id}, int(r.severity)) for r in rows]),
-            ('complete', 'Whether a check looked at all there is to look at.',
+            ('complete', 'Whether a check is complete.',
              [({'check': r.id}, verdict.complete(r)) for r in rows]
              + [({'check': id_}, 0) for id_ in report.skipped]),
             ('finding', 'Number of findings; 0 only where the check is '
@@ -58,10 +58,10 @@ def render(report: engine.Report) -> str:
 
 
 def _findings(rows: Iterable[engine.Row]) -> Samples:
-    """Count findings by id, and those of the catalogue that are not there.
+    """Count findings by id, with 0 for absent ones of the catalogue.
 
-    Nothing is said of an id for which nobody looked to the end: 0 would
-    resolve an alert without a reason.
+    Ids of incomplete checks are omitted: 0 would resolve an alert without a
+    reason.
     """
     counts: collections.Counter[tuple[str, str, str]] = collections.Counter()
     for row in rows:

@@ -28,15 +28,15 @@ _SCHEMA = ('https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/'
 
 _LEVELS = {'FAILURE': 'error', 'WARNING': 'warning', 'SUCCESS': 'none'}
 
-#: Paths below the working directory are told relative to it: that is where
-#: a pipeline has checked the files out.
+#: Paths below the working directory are relative to it: a pipeline has checked
+#: the files out there.
 _BASE = '%SRCROOT%'
 
 
 def render(findings: Iterable[Finding], settings: Any) -> str:
     """Return one SARIF log with one run.
 
-    :param findings: of ``validate``, free of secrets already
+    :param findings: of ``validate``, already free of secrets
     :param settings: the Settings they are about
     """
     findings = list(findings)

@@ -24,8 +24,8 @@ WIDTH = 74
 def render(report: engine.Report) -> str:
     """Return the report for a terminal.
 
-    Remedies stand below the table and unwrapped: SQL that was broken into
-    lines between bars cannot be copied.
+    Remedies are below the table and unwrapped: SQL that is broken into lines
+    between bars cannot be copied.
     """
     rule = f'+{"-" * (WIDTH + 2)}+'
     lines = [rule, _cell('Upgrade Check Results'), rule]
@@ -41,7 +41,7 @@ def render(report: engine.Report) -> str:
                 break_on_hyphens=False)]
         lines.append(rule)
     if report.skipped:
-        lines.append(f'Left out: {", ".join(report.skipped)}')
+        lines.append(f'Skipped: {", ".join(report.skipped)}')
     return printable('\n'.join(lines + _remedies(report)))
 
 
@@ -58,7 +58,7 @@ def _remedies(report):
     if not wrong:
         return []
     title = ('To do first:' if report.severity is Severity.FAILURE
-             else 'Worth a look:')
+             else 'Warnings:')
     lines = ['', title]
     for number, finding in enumerate(wrong, 1):
         lines += [f'{number}. {finding.id}', f'   {finding.remedy}']

@@ -10,17 +10,17 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Text that cannot break a document, whatever a server has said."""
+"""Text that cannot break a document, whatever a server has sent."""
 
 from octavia_v2_checks.findings import Finding
 
 
 def printable(text: str) -> str:
-    """Return a text with what cannot be seen as a backslash escape.
+    """Return a text with invisible characters as backslash escapes.
 
-    That is what XML and HTML forbid (control characters, lone surrogates),
-    and what would show a command other than it is (writing direction, spaces
-    that are none). Line breaks and tabs stay.
+    These are characters that XML and HTML forbid (control characters, lone
+    surrogates), and those that would misrepresent a command (writing
+    direction, unusual spaces). Line breaks and tabs stay.
     """
     return ''.join(
         c if c.isprintable() or c in '\n\t'
@@ -28,7 +28,7 @@ def printable(text: str) -> str:
 
 
 def line(text: str) -> str:
-    """Return a text that stays on its line, whatever it says."""
+    """Return a text that stays on one line, whatever its content."""
     return printable(text).replace('\n', '\\n').replace('\t', '\\t')
 
 

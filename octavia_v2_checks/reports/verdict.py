@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a row comes to, in the words that all formats share."""
+"""The verdict on a row, in the words that all formats share."""
 
 import enum
 
@@ -27,11 +27,11 @@ class Verdict(enum.Enum):
     WARNING = 'warning'
     #: Checked, and wrong.
     FAILURE = 'failure'
-    #: The check could not find out.
+    #: The check could not determine it.
     UNDETERMINED = 'undetermined'
-    #: A finding of another row kept the check from looking.
+    #: A finding of another row prevented the check.
     BLOCKED = 'blocked'
-    #: There is nothing to look at.
+    #: There is nothing to check.
     NOT_APPLICABLE = 'not-applicable'
 
 
@@ -50,6 +50,7 @@ def of(row: engine.Row) -> Verdict:
 
 
 def complete(row: engine.Row) -> bool:
-    """Return whether all was looked at: what is not found is not there."""
+    """Return whether everything was checked: what is not found does not exist.
+    """
     return (row.applies and not row.blocked_by
             and not any(f.id.endswith(UNDETERMINED) for f in row.findings))

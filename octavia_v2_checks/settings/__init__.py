@@ -58,14 +58,12 @@ class Settings:
     :ivar values: ``(group, name)`` -> :class:`Value`, every known option
     :ivar files: what was read, in oslo.config's order: later ones win
     :ivar arguments: the ``--config-file`` and ``--config-dir`` arguments
-    :ivar strange_variables: environment variables that are named like those
-        of an option and belong to none
-    :ivar broken_sources: config sources that could not be asked: group ->
-        what came of it
-    :ivar target_release: the Octavia that is to run, the installed one if
-        None
-    :ivar unknown: why these are not the values that are in force, None where
-        they are
+    :ivar strange_variables: environment variables that are named like an
+        option that does not exist
+    :ivar broken_sources: config sources that could not be read: group -> error
+    :ivar target_release: the Octavia release to check for, the installed one
+        if None
+    :ivar unknown: why these values may not be in effect, None if they are
     """
 
     values: Mapping[tuple[str, str], Value]
@@ -86,7 +84,7 @@ class Settings:
         """Return a typed value.
 
         :raises findings.Blocked: if a worker could not read it; the config
-            check says why
+            check reports why
         """
         if self.unreadable:
             raise findings.Blocked(
@@ -106,7 +104,7 @@ class Settings:
         """Return an option of ``[octavia_v2_checks]``.
 
         A configuration that cannot be read must not keep the checks from
-        saying so: its default then stands in.
+        reporting it: the default is used then.
         """
         value = self.values.get((opts.OWN_GROUP, name))
         if value is None or value.error:
@@ -114,9 +112,11 @@ class Settings:
         return value.value
 
     def require_own(self) -> None:
-        """Let a run without the check ``config`` pass only if it may.
+        """Permit a run without the check ``config`` only with valid own
+        options.
 
-        Nobody else would say that a default stands in for what is wrong.
+        Otherwise nothing would report that a default replaces an invalid
+        value.
 
         :raises UsageError: for an option of ours that cannot be read
         """
@@ -124,17 +124,16 @@ class Settings:
             if value.group == opts.OWN_GROUP and value.error:
                 raise UsageError(
                     f'[{value.group}] {value.name} has no valid value; '
-                    f'octavia-v2-checks validate{self.config_args} says '
-                    f'more.')
+                    f'octavia-v2-checks validate{self.config_args} shows why.')
 
     @functools.cached_property
     def waivers(self) -> tuple[waivers.Rule, ...]:
-        """The findings that shall not count."""
+        """The findings that are not to count."""
         return tuple(waivers.parse(t) for t in self.own('waivers') or () if t)
 
     @functools.cached_property
     def report_files(self) -> tuple[tuple[str, str], ...]:
-        """The reports to leave behind, as (format, path)."""
+        """The reports to write, as (format, path)."""
         split = [t.partition(':') for t in self.own('report_file') or () if t]
         return tuple((form.strip(), path.strip()) for form, _, path in split)
 
@@ -152,19 +151,19 @@ class Settings:
         """Whether Octavia serves load balancers of the amphora provider.
 
         :raises findings.Blocked: if a worker could not read the option, or
-            another name may have been meant for it
+            another name may be intended for it
         """
         enabled = self.get('enabled_provider_drivers', 'api_settings')
         if providers.AMPHORA & set(enabled):
             return True
         if not enabled or providers.unknown(enabled):
             raise findings.Blocked(
-                'which providers Octavia serves is not known',
+                'it is not known which providers Octavia serves',
                 option='api_settings.enabled_provider_drivers')
         return False
 
     def require_jobboard(self) -> None:
-        """Let a live check pass only where Octavia would use the jobboard.
+        """Continue only if Octavia would use the jobboard.
 
         :raises findings.NotApplicable: with the reason
         """
@@ -175,8 +174,8 @@ class Settings:
         if not self.get('jobboard_enabled'):
             raise findings.NotApplicable(
                 '[task_flow] jobboard_enabled is false, so Octavia uses '
-                'neither jobboard nor persistence database; nothing was '
-                'contacted.')
+                'neither the jobboard nor the persistence database; nothing '
+                'was contacted.')
 
     def secrets(self) -> set[str]:
         """Return every secret text in plain form, URL passwords decoded."""
@@ -185,7 +184,7 @@ class Settings:
 
     @functools.cached_property
     def redactor(self) -> redact.Redactor:
-        """What takes this configuration's secrets out of text."""
+        """Removes the secrets of this configuration from text."""
         return secrets_.redactor(self.secrets(), schema())
 
     @functools.cached_property
@@ -194,7 +193,7 @@ class Settings:
         return secrets_.Lines(self.files, schema(), self.redactor)
 
     def excerpt(self, path: str | None, line: int | None) -> str | None:
-        """Return a line of a file with what is secret in it masked.
+        """Return a line of a file with its secrets masked.
 
         :returns: None for no line, and for a file that was not read
         """
@@ -228,7 +227,7 @@ def _foreign_sources(reader):
 
 
 def _open_sources(reader, groups, files):
-    """Let the drivers of other config sources answer too."""
+    """Open the config sources of other drivers."""
     from stevedore import driver
     conf = cfg.ConfigOpts()
     # Otherwise oslo.config would import every driver there is.
@@ -244,7 +243,7 @@ def _open_sources(reader, groups, files):
                 invoke_on_load=True)
             source = manager.driver.open_source_from_opt_group(conf, group)
         except (Exception, SystemExit) as exc:
-            # oslo.config, too, goes on without a source that fails, whatever
+            # oslo.config also continues without a source that fails, whatever
             # its driver raises; here the values are marked as unknown.
             reader.broken[group] = type(exc).__name__
         else:
@@ -264,7 +263,7 @@ def _strange_variables():
 def load_in_time(named: Iterable[tuple[str, str]],
                  seconds: float = LOAD_SECONDS,
                  parsed: parsed_.Parsed | None = None) -> Settings:
-    """Do as :func:`load`, but wait for no config source that is remote.
+    """Like :func:`load`, but with a time limit for remote config sources.
 
     :raises clock.OutOfTime: if they have not all answered
     """
@@ -281,9 +280,9 @@ def load(named: Iterable[tuple[str, str]] = (),
         the command line; the default files of octavia-status where none of
         a kind is named
     :param parsed: what this program has parsed already; it is read again and
-        compared, and nothing that is named or found counts
+        compared, and nothing else is read
     :param within: the time for all of it
-    :raises UsageError: for a file or directory that is not there or not
+    :raises UsageError: for a file or directory that does not exist or is not
         readable
     """
     if parsed is None:

@@ -11,10 +11,9 @@
 # under the License.
 """Values that may be a password in the wrong place.
 
-What an option cannot take is shown only where it is a slip of something that
-it can: ``30s`` for a number, ``ture`` for a switch, ``ssl=True`` for
-``ssl:True``. Names that are free, such as that of a host or of a namespace,
-are shown.
+An invalid value is shown only if it resembles a valid one: ``30s`` for a
+number, ``ture`` for a boolean, ``ssl=True`` for ``ssl:True``. Free names, such
+as a host or a namespace, are shown.
 """
 
 from collections.abc import Iterable
@@ -35,24 +34,24 @@ from octavia_v2_checks.settings import redact
 _WORDS = ('true', 'false', 'yes', 'no', 'on', 'off', 'enable', 'enabled',
           'disable', 'disabled', 'none', 'null', 'unset', 'default')
 
-#: A number with a unit, a comma or a blank that does not belong there.
+#: A number with a unit, a comma or a space that does not belong there.
 _ALMOST_NUMBER = re.compile(r'[-+]?\d[\d.,_:]*\s?[a-z%]{0,7}', re.I)
 
-#: What no host, port or address has, and a password may well have.
+#: Characters of no host, port or address, which a password may have.
 _NOT_IN_HOSTS = re.compile(r'[!#^*()+~`\\]')
 
 #: Paths of etcd's gateway.
 _API_PATH = re.compile(r'/[\w./~-]*|([\w.~-]+/)*v\d\w*/?')
 
-#: Keys that are written for those of a TLS dictionary.
+#: Misspelt keys of a TLS dictionary.
 _TLS_KEYS = frozenset({
     'ssl', 'use_ssl', 'tls', 'use_tls', 'enabled', 'ca', 'cafile', 'ca_cert',
     'ca_certs', 'cert', 'key', 'verify', 'check_hostname'})
 
-#: What is written for their values, where it is no file.
+#: Their values, apart from file names.
 _TLS_WORDS = (*_WORDS, 'required', 'optional', 'cert_required')
 
-#: Names of providers, of this project and of others.
+#: Names of providers, of Octavia and of others.
 _PROVIDERS = ('a10', 'amphora', 'amphorav2', 'f5', 'noop_driver', 'octavia',
               'ovn', 'radware', 'vmwareedge')
 
@@ -61,15 +60,15 @@ _PLAIN = re.compile(r"[A-Za-z ,.'()-]*")
 #: More entries than a dictionary can have.
 _ENTRIES = 100
 
-#: Longer words are no slip of anything.
+#: Longer words are not misspelt names.
 _LONGEST = 40
 
 
 def pieces(opt: cfg.Opt, text: str) -> set[str]:
-    """Return what in a value may be a password.
+    """Return the parts of a value that may be a password.
 
     :param opt: of the value
-    :returns: the whole text, stripped, where nothing of it is certain
+    :returns: the whole text, stripped, if none of it is certain
     """
     text = text.strip()
     found = set(_pieces(opt, text))

@@ -12,8 +12,8 @@
 
 """Finds and reads the configuration files, in oslo.config's order.
 
-oslo.config takes a directory that it may not enter for one that is not
-there. Whoever has to say "nothing is wrong" must know the difference.
+oslo.config treats a directory that it may not enter as missing. A check that
+reports success must know the difference.
 """
 
 from collections.abc import Iterable
@@ -27,21 +27,21 @@ from octavia_v2_checks import clock
 from octavia_v2_checks import opts
 from octavia_v2_checks.settings import inifile
 
-#: Seconds until the other end of a pipe must have written all.
+#: Seconds within which the other end of a pipe must have written everything.
 PIPE_SECONDS = 10.0
 
 Named = Iterable[tuple[str, str]]
 
 
 class UsageError(Exception):
-    """What was asked for cannot be read at all; exit code 64."""
+    """A named file or directory cannot be read; exit code 64."""
 
 
 class Found(NamedTuple):
-    """What there was to read.
+    """The files that were read.
 
     :ivar files: in oslo.config's order: later ones win
-    :ivar searched: how many of them nobody named
+    :ivar searched: how many of them are default files
     :ivar spent: files that another reader has emptied, such as pipes
     :ivar closed: directories with configuration that this user may not read
     """
@@ -53,11 +53,10 @@ class Found(NamedTuple):
 
     @property
     def telling(self) -> list[inifile.ConfigFile]:
-        """The files that say something of Octavia's configuration.
+        """The files that are part of the configuration of Octavia.
 
-        A pipe that was empty does not, nor does a file that nobody named and
-        that only switches our rows on. An empty file does: Octavia runs with
-        the defaults.
+        An empty pipe is not, nor is a default file that only enables our rows.
+        An empty file is: Octavia runs with the defaults.
         """
         return [file for number, file in enumerate(self.files)
                 if file.problems
@@ -67,7 +66,7 @@ class Found(NamedTuple):
 
 
 def _is_ours(file, assignment):
-    """Return whether an option serves to switch our rows on."""
+    """Return whether an option only enables our rows."""
     if assignment.key == 'config_source':
         return True
     source = file.find('DEFAULT', 'config_source')
@@ -86,7 +85,7 @@ def search_path() -> list[str]:
 
 
 def _is_closed(path: str) -> bool:
-    """Return whether a directory is there that this user may not read."""
+    """Return whether a directory exists that this user may not read."""
     try:
         return (stat.S_ISDIR(os.stat(path).st_mode)
                 and not os.access(path, os.R_OK | os.X_OK))
@@ -135,7 +134,7 @@ class _Reading:
                 f'that this user may read.') from None
 
     def _pipe(self, path, found):
-        """Read what gives its content once; named twice, it has it twice."""
+        """Read something that gives its content only once, such as a pipe."""
         key = found.st_dev, found.st_ino
         if key not in self._pipes:
             left = self._within.left() if self._within else PIPE_SECONDS
@@ -164,7 +163,7 @@ class _Reading:
             if not isinstance(exc, NotADirectoryError):
                 self.closed.append(path)
             return
-        # oslo.config globs *.conf, which leaves out hidden files.
+        # oslo.config globs *.conf, which skips hidden files.
         for name in sorted(names):
             if name.endswith('.conf') and not name.startswith('.'):
                 yield from self.file(os.path.join(path, name))
@@ -193,8 +192,8 @@ def read(named: Named, default_files: list[str], default_dirs: list[str],
     :param default_files: what is read before that
     :param default_dirs: likewise
     :param within: the time for all of it
-    :param afresh: whether nobody has read the pipes among them before
-    :raises UsageError: for what is named and cannot be read
+    :param afresh: whether the pipes among them have not been read before
+    :raises UsageError: for a named file or directory that cannot be read
     """
     reading = _Reading(within, afresh)
     files: list[inifile.ConfigFile] = []
@@ -214,7 +213,7 @@ def read(named: Named, default_files: list[str], default_dirs: list[str],
 def copies(files: Iterable[inifile.ConfigFile]) -> Iterator[list[str]]:
     """Give paths from which oslo.config can read the same files.
 
-    A pipe gave its content once; a copy in memory stands for it.
+    A pipe gives its content only once; a copy in memory replaces it.
     """
     with contextlib.ExitStack() as stack:
         paths = []

@@ -13,15 +13,15 @@
 """Reads a configuration file as oslo.config does, and remembers the lines.
 
 oslo.config forgets where a value stood and stops at the first bad line. This
-reader follows the same grammar (:mod:`oslo_config.iniparser`), goes on after
+reader follows the same grammar (:mod:`oslo_config.iniparser`), continues after
 a mistake, and notes each one.
 """
 
 import codecs
 from typing import NamedTuple
 
-#: Bytes of the largest configuration that is read. Real ones have less than
-#: a hundredth of it; a device has no end.
+#: Bytes of the largest configuration that is read. Real ones have less than a
+#: hundredth of it; a device is endless.
 LARGEST = 16 << 20
 
 
@@ -30,9 +30,9 @@ class Assignment(NamedTuple):
 
     :ivar section: as written; None before the first section
     :ivar key: as written
-    :ivar value: as oslo.config hands it on: lines joined with newlines, a
-        matching pair of quotes around the first line taken off
-    :ivar written: the first line's value before quotes were taken off
+    :ivar value: as oslo.config passes it on: lines joined with newlines,
+        without a matching pair of quotation marks around the first line
+    :ivar written: the value of the first line including quotation marks
     :ivar line: line of the key, counted from 1
     :ivar last_line: line where the value ends
     """
@@ -58,7 +58,7 @@ class Problem(NamedTuple):
 
 
 class ConfigFile(NamedTuple):
-    """What stands in one file.
+    """The contents of one file.
 
     :ivar path: as the operator named it
     :ivar lines: the text, line by line, without line ends
@@ -90,7 +90,7 @@ def _decode(data: bytes) -> tuple[str, list[Problem]]:
     if data.startswith(codecs.BOM_UTF8):
         problems.append(Problem(
             'encoding', 1, 'starts with a byte order mark, which oslo.config '
-            'takes for part of the first line'))
+            'treats as part of the first line'))
         data = data[len(codecs.BOM_UTF8):]
     try:
         return data.decode('utf-8'), problems
@@ -103,7 +103,7 @@ def _decode(data: bytes) -> tuple[str, list[Problem]]:
 
 
 def _split(text: str) -> list[str]:
-    """Split as Python's text files do, which know three line ends."""
+    """Split like text files in Python, which support three line endings."""
     lines = text.replace('\r\n', '\n').replace('\r', '\n').split('\n')
     if lines[-1] == '':
         lines.pop()
@@ -120,21 +120,22 @@ def read(path: str) -> ConfigFile:
 
 
 def _unfit(data):
-    """Return the problem of what is no configuration at all."""
+    """Return the problem of a file that is not a configuration at all."""
     if len(data) > LARGEST:
-        return Problem('parse', 1, f'has more than {LARGEST >> 20} MiB, which '
-                       f'no configuration has')
+        return Problem('parse', 1, f'is larger than {LARGEST >> 20} MiB, so '
+                       'not a configuration file')
     at = data.find(b'\0')
     if at < 0:
         return None
     line = 1 + max(data.count(b'\n', 0, at), data.count(b'\r', 0, at))
-    return Problem('parse', line, 'is no text: it has a byte 0x00')
+    return Problem('parse', line, 'is not a text file: it contains a byte '
+                                  '0x00')
 
 
 def parse(path: str, data: bytes) -> ConfigFile:
     """Parse the content of a file; never fails, see ``problems``.
 
-    What is too large, or no text, has a problem and no lines.
+    A file that is too large, or not text, has a problem and no lines.
     """
     unfit = _unfit(data)
     if unfit:
@@ -171,7 +172,7 @@ def _parsed(path, data):
             else:
                 problems.append(Problem(
                     'parse', number,
-                    'an indented line that continues no option'))
+                    'an indented line without an option before it'))
         else:
             flush(number - 1)
             if line[0] == '[':

@@ -10,11 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a program's own oslo.config has read, and whether we read the same.
+"""What the oslo.config of a program has read, and whether we read the same.
 
 Inside ``octavia-status`` the files have been parsed before we see them. A
 pipe is empty by then, a file may have been replaced, and an option may have
-been written in a short form; what was parsed is the truth.
+been written in a short form; what was parsed is authoritative.
 """
 
 import argparse
@@ -37,7 +37,7 @@ class Strange(Exception):
 
 
 class Parsed(NamedTuple):
-    """What oslo.config was given, and what it read.
+    """The arguments of oslo.config, and what it read.
 
     :ivar default_files: what it read before its arguments
     :ivar default_dirs: likewise
@@ -56,7 +56,7 @@ def _pair(kind, path):
 
 
 class _Mirror(argparse.ArgumentParser):
-    """Reads ``--config-file`` as oslo.config's own parser does."""
+    """Reads ``--config-file`` like the parser of oslo.config."""
 
     def __init__(self):
         super().__init__(add_help=False)
@@ -72,14 +72,14 @@ class _Mirror(argparse.ArgumentParser):
 def of(conf: Any) -> Parsed:
     """Return what a ConfigOpts has parsed; nothing is registered on it.
 
-    :raises Strange: if it keeps that in another way than all releases so far
+    :raises Strange: if it stores that differently than all releases so far
     """
     namespace = getattr(conf, '_namespace', None)
     tables = getattr(namespace, '_normalized', None)
     arguments = getattr(conf, '_args', None)
     if tables is None or arguments is None:
         raise Strange
-    # The newest file comes first in there.
+    # The newest file comes first.
     options: Options = {}
     for table in reversed(tables):
         for section, assignments in table.items():
@@ -100,7 +100,7 @@ def _default(paths: Sequence[str] | None, arguments, kind):
 
 def differences(files: Iterable[inifile.ConfigFile], parsed: Options,
                 schema: Mapping[str, object]) -> list[str]:
-    """Return the options that were read otherwise, as ``[group] name``.
+    """Return the options that were read differently, as ``[group] name``.
 
     :param schema: the groups to compare; of [DEFAULT] only config_source
     """

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Files that oslo.config does not read at all, as findings."""
+"""Files that oslo.config cannot read at all, as findings."""
 
 from octavia_v2_checks import findings
 from octavia_v2_checks.settings import inifile
@@ -20,7 +20,7 @@ _IDS = {'parse': 'config.parse-error', 'encoding': 'config.encoding'}
 
 def finding_of(file: inifile.ConfigFile, problem: inifile.Problem
                ) -> findings.Finding:
-    """Return the finding of a line that stops who reads the file."""
+    """Return the finding of a line that stops the services."""
     return findings.finding(
         _IDS[problem.kind],
         f'{file.path}, line {problem.line}: {problem.text}.',

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Which providers of ``enabled_provider_drivers`` mean what."""
+"""The meaning of the providers in ``enabled_provider_drivers``."""
 
 from collections.abc import Iterable
 import difflib
@@ -22,8 +22,8 @@ from octavia_v2_checks.upstream import versions
 #: (octavia.api.drivers entry points, from 9.0.0 on).
 AMPHORA = frozenset({'amphora', 'amphorav2', 'octavia'})
 
-#: Drivers that are known to exist. A host that only runs a worker has no
-#: need to have them installed.
+#: Drivers that are known to exist. They need not be installed on a host that
+#: only runs a worker.
 _ELSEWHERE = frozenset({'a10', 'f5', 'noop_driver', 'noop_driver-alt', 'ovn',
                         'radware', 'vmwareedge'})
 
@@ -31,7 +31,7 @@ _ENTRY_POINTS = 'octavia.api.drivers'
 
 
 def unknown(names: Iterable[str]) -> list[str]:
-    """Return the names that no driver is known to have.
+    """Return the names for which no driver is known.
 
     The drivers that are installed here are looked up, and not imported.
     """
@@ -43,15 +43,15 @@ def unknown(names: Iterable[str]) -> list[str]:
 
 
 def meant(name: str) -> str | None:
-    """Return the name of the amphora driver that a name is nearly."""
+    """Return the name of the amphora driver that a name resembles."""
     word = name.strip().lower().replace('-', '').replace('_', '')
     near = difflib.get_close_matches(word, sorted(AMPHORA), 1, 0.7)
     return near[0] if near else None
 
 
 def looked() -> str:
-    """Return where a driver was looked for, as part of a sentence."""
+    """Return where a driver was searched, as part of a sentence."""
     if versions.installed('octavia'):
-        return 'no installed package brings a driver of that name'
-    return ('it is no driver that is known to exist, and without Octavia '
-            'here no other can be looked up')
+        return 'no installed package provides a driver of that name'
+    return ('it is not a known driver, and without Octavia installed no other '
+            'can be looked up')

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What oslo.config makes of files, environment and other sources.
+"""Evaluates files, environment and other sources like oslo.config.
 
 Precedence, substitution and conversion are the rules of oslo.config, applied
 here one option at a time, so that one bad value hides no other and every
@@ -31,8 +31,8 @@ from octavia_v2_checks import opts
 from octavia_v2_checks.settings import doubt
 from octavia_v2_checks.settings import inifile
 
-#: Types of Octavia where our schema is stricter: Octavia starts with what
-#: only the schema refuses, and fails where it uses it.
+#: Types of Octavia where our schema is stricter: Octavia starts with values
+#: that only our schema refuses, and fails when it uses them.
 _LOADED_AS = {
     'max_workers': types.Integer(),
     'jobboard_backend_port': types.Integer(min=0, max=65535),
@@ -46,13 +46,13 @@ _LOADED_AS = {
     'jobboard_etcd_ssl_options': types.Dict(),
 }
 
-#: Options whose empty value oslo.config takes and Octavia cannot use.
+#: Options whose empty value oslo.config accepts but Octavia cannot use.
 _NOT_EMPTY = frozenset({
     'jobboard_backend_port', 'jobboard_expiration_time',
     'jobboard_redis_backend_db', 'jobboard_redis_sentinel',
     'jobboard_etcd_api_path'})
 
-#: What Octavia's services register in [DEFAULT], so that $name resolves.
+#: Options that the services of Octavia register in [DEFAULT], for $name.
 _DEFAULT_NAMES = frozenset({
     'backdoor_port', 'backdoor_socket', 'config_dir', 'config_file',
     'config_source', 'control_exchange', 'debug', 'default_log_levels',
@@ -69,8 +69,8 @@ _DEFAULT_NAMES = frozenset({
     'run_external_periodic_tasks', 'syslog_log_facility', 'transport_url',
     'use_journal', 'use_json', 'use_stderr', 'use_syslog'})
 
-#: Names that are put in for $name while one configuration is read, and
-#: characters of a value with them: names may stand for each other without end.
+#: Limits for the substitution of $name, in names and in characters: names may
+#: refer to each other endlessly.
 _MOST_NAMES = 100_000
 _LONGEST = 1 << 20
 
@@ -160,7 +160,7 @@ class Reader:
         return {key: self._value(key) for key in self._schema}
 
     def text(self, group: str, name: str) -> str:
-        """Return an option that is not in the schema, '' if it is not set.
+        """Return an option outside the schema, '' if it is not set.
 
         Neither substituted nor converted.
         """
@@ -172,7 +172,7 @@ class Reader:
         if key in self._values:
             value = self._values[key]
             if value is None:
-                raise _Unresolved  # $a within a, or in a circle
+                raise _Unresolved  # $a within a, or a cycle
             return value
         self._values[key] = None
         group, name = key
@@ -188,7 +188,7 @@ class Reader:
         return value
 
     def _locate(self, key, opt):
-        """Return the texts of an option, oldest first, and their place."""
+        """Return the texts of an option, oldest first, and their origin."""
         group, name = key
         variable = f'OS_{group.upper()}__{name.upper()}'
         if variable in self._environ:
@@ -208,8 +208,8 @@ class Reader:
             try:
                 answer = source.get(group, name, opt)[0]
             except Exception as exc:
-                # Any driver may serve a source and raise what it likes;
-                # oslo.config lets it through to whoever reads the option.
+                # Any driver may serve a source and raise anything; oslo.config
+                # passes it on to the reader of the option.
                 self.broken[origin] = type(exc).__name__
                 continue
             if isinstance(answer, (str, list)):
@@ -267,8 +267,8 @@ class Reader:
             if value.error:
                 raise _Unresolved
             return '' if value.value is None else str(value.value)
-        # Octavia has more sections than are known here; what a file sets in
-        # one of them is taken to be an option of it.
+        # Octavia has more sections than are known here; whatever a file sets
+        # in one of them counts as an option.
         if dot and key in self._found:
             return self._plain(key)
         if name in _DEFAULT_NAMES:
@@ -276,7 +276,7 @@ class Reader:
         raise _Unresolved
 
     def _plain(self, key):
-        """Return an option of Octavia's that only $name refers to."""
+        """Return an option of Octavia that is only used in $name."""
         if key in self._values:
             raise _Unresolved
         texts = self._locate(key, cfg.StrOpt(key[1]))[0]
@@ -304,7 +304,7 @@ class _Names(dict):
 def is_bytes(text: str) -> bool:
     """Return whether a text of the environment is not UTF-8.
 
-    Python keeps such bytes as halves of characters, which no client sends.
+    Python keeps such bytes as lone surrogates, which no client can send.
     """
     try:
         text.encode()
@@ -314,7 +314,7 @@ def is_bytes(text: str) -> bool:
 
 
 def _error(name, text):
-    """Tell who refuses a value: oslo.config (value) or Octavia (use)."""
+    """Return what refuses a value: oslo.config (value) or Octavia (use)."""
     if name not in _LOADED_AS:
         return 'value'
     try:

@@ -10,11 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Takes secrets out of everything that leaves the process.
+"""Removes secrets from everything that leaves the process.
 
-Messages are made from values that are known to be public, so this is the
-second line of defence: for what a password in the wrong place, a server, a
-plug-in or a traceback says.
+Messages are built from values that are known to be public, so this is the
+second line of defence: against passwords in the wrong place, and texts of
+servers, plug-ins or tracebacks.
 """
 
 from collections.abc import Iterable
@@ -29,11 +29,11 @@ T = TypeVar('T')
 
 MASK = '***'
 
-#: Shorter secrets are found in ordinary words; masking those would make a
-#: message useless and, by the gaps, tell the secret.
+#: Shorter secrets occur in ordinary words; masking those would make a message
+#: useless and reveal the secret by the gaps.
 SHORTEST = 4
 
-#: Where a message ends that was too long, perhaps within a secret.
+#: The end of a message that was too long, perhaps within a secret.
 _CUT = '...'
 
 #: Nothing shows more characters of a secret at once.
@@ -41,7 +41,7 @@ _PIECE = 4096
 
 
 def _forms(secret: str) -> set[str]:
-    """Return a secret in every way in which a text may have it."""
+    """Return a secret in every form in which a text may contain it."""
     if secret.isalnum() and secret.isascii():
         return {secret}
     return {secret, repr(secret)[1:-1], ' '.join(secret.split()),
@@ -133,8 +133,8 @@ class Redactor:
     def _field(self, name, value):
         if name != 'id':
             return self._clean(value)
-        # By the area of an id its check is found; it comes from no server
-        # and no configuration.
+        # The area of an id identifies its check; it comes from no server and
+        # no configuration.
         area, dot, slug = value.partition('.')
         return area + dot + self(slug)
 
@@ -173,7 +173,7 @@ def secrets_in(text: str, secret: bool) -> set[str]:
 
 
 def _logins(text):
-    """Return what stands between a colon and the last @ of a word."""
+    """Return the text between a colon and the last @ of a word."""
     words = (word.rpartition('@')[0] for word in re.split(r'[\s,]', text))
     return {word.partition(':')[2] for word in words} - {''}
 
@@ -207,8 +207,7 @@ def _parameters(text):
 def option_name(key: str) -> str:
     """Return the name of an option as it may be shown.
 
-    What stands before ``=`` or ``:`` may be a piece of a password, where
-    that is in the wrong place.
+    Text before ``=`` or ``:`` may be a piece of a misplaced password.
     """
     first, _, rest = key.partition(' ')
     if not _OPTION_NAME.fullmatch(first):
@@ -234,8 +233,8 @@ _SQUASHED = frozenset(re.sub('[^a-z]', '', s.lower()) for s in _SECTIONS)
 def section_name(name: str) -> str:
     """Return the name of a section as it may be shown.
 
-    Only what Octavia has, give or take a sign: any other may be a password
-    in the wrong place.
+    Only names that Octavia has, or similar ones: any other may be a misplaced
+    password.
     """
     return (name if re.sub('[^a-z0-9]', '', name.lower()) in _SQUASHED
             and len(name) < 60 else MASK)

@@ -29,10 +29,10 @@ from octavia_v2_checks.settings.reader import Value
 
 Schema = Mapping[str, Iterable[cfg.Opt]]
 
-#: What may be a word of this program.
+#: Pattern of a word of this program.
 _WORD = re.compile(r'[\w .:/-]{1,30}')
 
-#: A part of a value that names a secret.
+#: A part of a value that indicates a secret.
 _TELLING = re.compile('pas+_?w|pwd|secret|token', re.I)
 
 #: Characters of a line that are shown.
@@ -43,8 +43,8 @@ def of(values: Iterable[Value], files: Sequence[inifile.ConfigFile],
        schema: Schema, sources: Iterable[str] = ()) -> set[str]:
     """Return every secret text in plain form, URL passwords decoded.
 
-    What a later file overrides, or stands under a wrong name, is as secret
-    as what is in force.
+    A value that a later file overrides, or that has a wrong name, is as secret
+    as one in effect.
 
     :param sources: names in config_source that do not answer; one without a
         section may be anything
@@ -85,12 +85,11 @@ def _doubtful(options, name, text):
 
 
 def redactor(secrets: Iterable[str], schema: Schema) -> redact.Redactor:
-    """Return what takes secrets out of text.
+    """Return what removes secrets from text.
 
     A secret that is one of this program's own words, such as ``octavia`` or
-    ``password``, is not masked: the word is there whatever the
-    configuration, so it tells nothing, and without it no message could be
-    read.
+    ``password``, is not masked: the word appears whatever the configuration,
+    so it reveals nothing, and without it messages would be unreadable.
     """
     spoken = ''
     masked = []
@@ -115,7 +114,7 @@ def _spoken(schema):
 class Lines:
     """The lines of some files, as they may be shown.
 
-    :param clean: takes the secrets out
+    :param clean: removes the secrets
     """
 
     def __init__(self, files: Iterable[inifile.ConfigFile], schema: Schema,
@@ -127,7 +126,7 @@ class Lines:
         self._clean = clean
 
     def excerpt(self, path: str | None, line: int | None) -> str | None:
-        """Return a line with what is secret in it masked.
+        """Return a line with its secrets masked.
 
         :param path: of the file, with or without its secrets
         :returns: None for no line, and for a file that was not read
@@ -159,7 +158,7 @@ class Lines:
                 else redact.MASK)
 
     def _option(self, key):
-        """Return the option that a key is, or was probably meant to be.
+        """Return the option that a key is, or probably is intended to be.
 
         A misspelt name may be that of a password.
         """

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Whether what was read is the configuration that is in force."""
+"""Whether what was read is the configuration in effect."""
 
 from collections.abc import Iterable
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ from octavia_v2_checks.settings import reader
 
 def not_in_force(found: files.Found, program: parsed.Parsed | None,
                  schema: Mapping[str, object]) -> findings.Finding | None:
-    """Return why the values may be others than those of this program.
+    """Return why the values may differ from those of this program.
 
     :param program: what it has parsed, None if it has not
     :param schema: the groups that matter
@@ -37,8 +37,8 @@ def not_in_force(found: files.Found, program: parsed.Parsed | None,
         return findings.finding(
             'config.undetermined',
             f'{paths}: this is not a regular file. It was read once, before '
-            f'the checks began, and cannot be read again, so nothing is '
-            f'known of what it configures.',
+            'the checks began, and cannot be read again, so nothing is known '
+            'about its contents.',
             'Put the configuration into a regular file, or use '
             'octavia-v2-checks upgrade check, which reads a pipe itself.',
             file=found.spent[0])
@@ -47,8 +47,8 @@ def not_in_force(found: files.Found, program: parsed.Parsed | None,
         return findings.finding(
             'config.undetermined',
             f'{", ".join(differing[:3])}: octavia-status has read another '
-            f'value than its configuration files have now, so what is in '
-            f'force is not known.',
+            'value than its configuration files have now, so it is not known '
+            'what is in effect.',
             'Run it again; if that does not help, put the configuration '
             'into a regular file and name it with --config-file.')
     return None
@@ -71,7 +71,7 @@ def not_known(found: files.Found, values: Iterable[reader.Value],
         for v in values)
     if told and not projects and not found.closed:
         return None
-    said = [f'{path} is there, and this user may not read it'
+    said = [f'{path} exists, but this user may not read it'
             for path in dict.fromkeys([*closed, *found.closed])]
     if not told:
         said.insert(0, 'No configuration file of Octavia was read' + (
@@ -80,5 +80,5 @@ def not_known(found: files.Found, values: Iterable[reader.Value],
     return findings.finding(
         'config.no-files',
         f'{"; ".join(said)}. What Octavia is configured to do is not known.',
-        'Run it as a user who may read the configuration of Octavia, or '
-        'name the files with --config-file.')
+        'Run the command as a user who may read the configuration of Octavia, '
+        'or name the files with --config-file.')

@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Releases that are known not to work with a set-up, and what to install.
+"""Releases that are known not to work with a setup, and what to install.
 
-Every row was tried with the real release, and tests/functional/test_broken.py
-tries it again.
+Every row was tested with the real release; tests/functional/test_broken.py
+repeats that.
 """
 
 import shlex
@@ -27,7 +27,7 @@ class Broken(NamedTuple):
     """A range of releases, and what does not work with them.
 
     :ivar distribution: its name on PyPI
-    :ivar setup: what they do not work with
+    :ivar setup: the setup with which they do not work
     :ivar since: the first of them; '' for every release before ``fixed``
     :ivar fixed: the first release after them; None as long as there is none
     :ivar fails: what happens, as the end of a sentence
@@ -41,16 +41,16 @@ class Broken(NamedTuple):
 
     @property
     def requirement(self) -> str:
-        """What pip is to install instead: the nearest series that works.
+        """What pip should install instead: the nearest series that works.
 
-        A later one may need other clients and libraries than those here.
+        A later one may need different clients and libraries.
         """
         return self.distribution + (
             f'~={self.fixed}' if self.fixed else f'<{self.since}')
 
     @property
     def command(self) -> str:
-        """The command that installs it for the Python that runs now."""
+        """The command that installs it for the running Python."""
         return (f'{shlex.quote(sys.executable)} -m pip install '
                 f'{shlex.quote(self.requirement)}')
 
@@ -75,7 +75,7 @@ TABLE = (
 
 def lookup(distribution: str, version: str | None, setup: str
            ) -> Broken | None:
-    """Return what is known against a release in a set-up, or None.
+    """Return what is known to fail with a release in a setup, or None.
 
     :param version: the one that is installed; None if it is not
     :param setup: as :data:`TABLE` names it

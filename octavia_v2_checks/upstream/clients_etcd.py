@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a worker hands to etcd3gw, and what that makes of it.
+"""What a worker passes to etcd3gw, and how that uses it.
 
-Octavia hands options to TaskFlow, which hands some of them on; both have done
-it alike since TaskFlow 5.9, the first release with a jobboard on etcd.
+Octavia passes options to TaskFlow, which passes some of them on; this has not
+changed since TaskFlow 5.9, the first release with a jobboard on etcd.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from typing import Any
 
 _TLS = 'jobboard_etcd_ssl_options'
 
-#: What TaskFlow hands on, and the type that it makes of it.
+#: What TaskFlow passes on, and the type it converts it to.
 _ARGUMENTS: Mapping[str, Callable[[Any], Any]] = {
     'host': str, 'port': int, 'protocol': str, 'ca_cert': str,
     'cert_key': str, 'cert_cert': str, 'timeout': float, 'api_path': str}
@@ -98,12 +98,12 @@ def timeout(seconds: float | None, client: str) -> float | None:
 
 
 def jobs(namespace: str) -> str:
-    """Return what the keys of all jobs on a board begin with."""
+    """Return the prefix of the keys of all jobs on a board."""
     return f'{_ROOT}/{namespace.strip("/")}/job'
 
 
 def trash(namespace: str) -> str:
-    """Return what the keys of all that a board has trashed begin with."""
+    """Return the prefix of the keys in the trash of a board."""
     root = jobs(namespace).removesuffix('job')
     return root.replace(_ROOT, _TRASH)
 

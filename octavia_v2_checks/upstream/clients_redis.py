@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What Octavia and TaskFlow make of the options for Redis.
+"""How Octavia and TaskFlow use the options for Redis.
 
-The arguments that a worker's redis-py gets, from the rules of the releases
-that are installed, or of the newest where they are not.
+The arguments that the redis-py of a worker gets, by the rules of the installed
+releases, or of the newest ones.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from typing import Any
 from typing import NamedTuple
 from typing import TypeAlias
 
-#: Version of a distribution, such as (6, 0), or None where it is not here.
+#: Version of a distribution, such as (6, 0), or None if it is not installed.
 Version: TypeAlias = tuple[int, ...] | None
 
 #: The options of ``[task_flow]`` that matter here.
@@ -35,8 +35,8 @@ OPTIONS = (
     'jobboard_redis_sentinel_password',
     'jobboard_redis_sentinel_ssl_options')
 
-#: The first TaskFlow that leaves out ssl_* where TLS is off. Older ones hand
-#: them to Sentinel's plain connections, which take no such arguments.
+#: The first TaskFlow that omits ssl_* if TLS is off. Older ones pass them to
+#: the plain connections of Sentinel, which do not accept them.
 FILTERS = (6,)
 
 #: The first TaskFlow that switches off redis-py's maintenance notifications.
@@ -45,17 +45,17 @@ _QUIET = (6, 5)
 #: The first Octavia with options for the Sentinels themselves.
 _SENTINEL_OPTIONS = (15,)
 
-#: The first Octavia that keeps brackets which an address has already.
+#: The first Octavia that keeps existing brackets of an address.
 _ESCAPES = (16,)
 
 
 class Arguments(NamedTuple):
-    """What redis-py is given.
+    """The arguments of redis-py.
 
     :ivar client: of the connection to Redis
     :ivar sentinels: host and port of each, None without Sentinel
     :ivar name: of the master
-    :ivar sentinel: of the connections to Sentinels; None leaves it to
+    :ivar sentinel: of the connections to Sentinels; None for the defaults of
         redis-py
     :ivar quiet: whether maintenance notifications are switched off
     """
@@ -69,10 +69,10 @@ class Arguments(NamedTuple):
 
 def arguments(options: Mapping[str, Any], taskflow: Version = None,
               octavia: Version = None) -> Arguments:
-    """Return what a worker's redis-py is given.
+    """Return the arguments of the redis-py of a worker.
 
     :param options: the values of :data:`OPTIONS`
-    :raises Exception: what stops a worker that does the same
+    :raises Exception: what stops a worker in the same way
     """
     given = _of_redis(options)
     client = {name: convert(given[name])
@@ -119,9 +119,9 @@ def _of_sentinel(options):
 
 
 def _converters() -> dict[str, Callable[[Any], Any]]:
-    """Return what TaskFlow hands on, and what it makes of each.
+    """Return what TaskFlow passes on, and how it converts each.
 
-    It hands on more, for which Octavia has no option.
+    It passes on more, for which Octavia has no option.
     """
     from oslo_utils import strutils
     texts = ('host', 'username', 'password', 'ssl_keyfile', 'ssl_certfile',
@@ -154,5 +154,5 @@ def _place(written, taskflow):
     else:
         host, port = netutils.parse_host_port(written)
     if host is None or port is None:
-        raise ValueError('no host and port')
+        raise ValueError('not a host and port')
     return host, int(port)

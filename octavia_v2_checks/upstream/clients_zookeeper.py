@@ -11,11 +11,11 @@
 # under the License.
 
 
-"""What a worker hands to kazoo, and which znodes it uses.
+"""What a worker passes to kazoo, and which znodes it uses.
 
-Octavia joins hosts and port to a text, which kazoo takes apart again;
-TaskFlow makes paths of the namespace by joining and replacing text. Both have
-their own ideas of a slash, so the rules are followed to the letter.
+Octavia joins hosts and port to a text, which kazoo splits again; TaskFlow
+derives paths from the namespace by joining and replacing text. Both treat
+slashes in unusual ways, so their rules are reproduced exactly.
 """
 
 import posixpath
@@ -28,8 +28,7 @@ from urllib import parse
 #: connection attempt to one member may take as long.
 SESSION = 10.0
 
-#: What TaskFlow hands on, and what it takes where there is none. Of what is
-#: a switch here, it makes one.
+#: What TaskFlow passes on, and its defaults. It converts booleans.
 _OPTIONS = {'read_only': False, 'randomize_hosts': False, 'keyfile': None,
             'keyfile_password': None, 'certfile': None, 'use_ssl': False,
             'verify_certs': True}
@@ -52,7 +51,7 @@ def client(ensemble: str, options: dict[str, Any]) -> dict[str, Any]:
     :param ensemble: from :func:`hosts`
     :param options: ``jobboard_zookeeper_ssl_options``
     """
-    # The rules for hosts and paths are wanted without it.
+    # The rules for hosts and paths are needed without it.
     from oslo_utils import strutils
     made: dict[str, Any] = {'hosts': ensemble}
     for name, default in _OPTIONS.items():
@@ -64,7 +63,7 @@ def client(ensemble: str, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def members(ensemble: str) -> tuple[list[tuple[str, int]], str]:
-    """Take hosts apart as kazoo does.
+    """Split hosts as kazoo does.
 
     :returns: (host, port) of each member, and the chroot, '' if there is
         none
@@ -94,11 +93,11 @@ def normal(path: str) -> str:
 class Paths(NamedTuple):
     """The znodes of one jobboard, below the chroot.
 
-    :ivar board: below which the jobs lie
-    :ivar trash: below which jobs lie that no worker could begin
-    :ivar trashed: how their names begin
-    :ivar made: what TaskFlow creates in place of the trash
-    :ivar conductors: below which the live workers lie
+    :ivar board: below which the jobs are
+    :ivar trash: below which are the jobs that no worker could begin
+    :ivar trashed: prefix of their names
+    :ivar made: what TaskFlow creates instead of the trash
+    :ivar conductors: below which the live workers are
     :ivar claimable: whether TaskFlow finds a job that it has posted
     """
 
@@ -111,12 +110,12 @@ class Paths(NamedTuple):
 
 
 def paths(namespace: str, chroot: str = '') -> Paths:
-    """Return where TaskFlow keeps what, for a namespace of Octavia's.
+    """Return the paths of TaskFlow for a namespace of Octavia.
 
     :raises ValueError: where kazoo does
     """
     given = f'/{namespace}'
-    # The last part is replaced wherever it stands, also if it is empty.
+    # The last part is replaced wherever it occurs, even if it is empty.
     last = given.rpartition('/')[2]
     trash = given.replace(last, '.trash')
     listed = posixpath.join(given, _JOB)

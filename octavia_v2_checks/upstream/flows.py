@@ -13,9 +13,9 @@
 """Can a release of Octavia still build the flows that another one posted?
 
 A flow is stored as the import path of the function that builds it, and that
-function's arguments. What is installed is looked at without importing it:
-its modules are found on the path and parsed. Other releases are looked up in
-a table, which tools/flow-table makes.
+function's arguments. The installed release is examined without importing it:
+its modules are found on the path and parsed. Other releases are looked up in a
+table, which tools/flow-table generates.
 """
 
 import ast
@@ -42,7 +42,7 @@ def table() -> dict[str, dict[str, str]]:
 
 
 def release(wanted: str) -> str | None:
-    """Return the release of the table that a text stands for, None if none.
+    """Return the release of the table that a text means, None if none.
 
     :param wanted: ``16``, ``16.0`` or ``2025.1``
     """
@@ -64,7 +64,7 @@ def problem(factory: str, count: int, names: Iterable[str],
     """
     if not factory.startswith(f'{PACKAGE}.'):
         # Looking it up could run code, and the name comes from a database.
-        return 'it is no function of Octavia'
+        return 'it is not a function of Octavia'
     if target:
         text = table()[target].get(factory)
         if text is None:
@@ -91,7 +91,7 @@ def _parse(parameters: str) -> ast.arguments:
 
 def _binding(parameters: ast.arguments, count: int, names: Iterable[str]
              ) -> str | None:
-    """Say why arguments do not fit parameters, as Python would."""
+    """Return why arguments do not fit parameters, as Python would."""
     by_place = [a.arg for a in parameters.posonlyargs + parameters.args]
     only_by_place = {a.arg for a in parameters.posonlyargs}
     if count > len(by_place) and not parameters.vararg:
@@ -102,7 +102,7 @@ def _binding(parameters: ast.arguments, count: int, names: Iterable[str]
     by_name = ({a.arg for a in parameters.kwonlyargs}
                | set(by_place)) - only_by_place
     for name in sorted(names):
-        # A parameter that is only taken by place leaves its name to **rest.
+        # The name of a positional-only parameter is available to **rest.
         if name in by_name:
             if name in given:
                 return f'its argument {name} is stored twice'
@@ -123,8 +123,8 @@ def _binding(parameters: ast.arguments, count: int, names: Iterable[str]
 def _find(factory: str) -> ast.arguments | str | None:
     """Return the parameters of an installed function.
 
-    :returns: text if there is no such function; None if its parameters
-        cannot be known without running code
+    :returns: text if there is no such function; None if its parameters cannot
+        be determined without running code
     """
     installed = f'Octavia {versions.installed(PACKAGE) or "here"}'
     module, _, name = factory.rpartition('.')

@@ -13,9 +13,9 @@
 """TaskFlow's persistence schema, revision by revision.
 
 Facts of ``taskflow/persistence/backends/sqlalchemy/alembic/versions`` from
-TaskFlow 2.0.0 to 6.5.0. The installed TaskFlow, if there is one, says where
-its chain ends; its files are parsed, not imported, which would load alembic
-and take most of a second.
+TaskFlow 2.0.0 to 6.5.0. The installed TaskFlow, if there is one, determines
+where its chain ends; its files are parsed, not imported, which would load
+alembic and take most of a second.
 """
 
 import ast
@@ -29,9 +29,9 @@ from typing import NamedTuple
 class Revision(NamedTuple):
     """One migration.
 
-    :ivar id: as it stands in the version table
-    :ivar release: the first TaskFlow release that has it; None if this
-        table does not know it
+    :ivar id: as in the version table
+    :ivar release: the first TaskFlow release that has it; None if it is not
+        known
     :ivar brings: what it changes, for a reader
     """
 
@@ -68,8 +68,7 @@ OCTAVIA_HEAD = 'fabf4983846b'
 def chain() -> tuple[Revision, ...]:
     """Return the revisions of the installed TaskFlow, oldest first.
 
-    Without TaskFlow, or with one whose files do not make a single line, the
-    known ones.
+    The known ones without TaskFlow, or if its files do not form a single line.
     """
     found = _scripts('taskflow',
                      'persistence/backends/sqlalchemy/alembic/versions')
@@ -146,11 +145,11 @@ _INDEXES = {'logbooks': 'logbook_uuid_idx',
 
 
 def schema(level: int, kind: str) -> Schema:
-    """Return what must be there at a revision, as far as it matters.
+    """Return what must exist at a revision, as far as it matters.
 
     :param level: index of the revision in :data:`KNOWN`
     :param kind: ``mysql``, ``postgresql`` or ``sqlite``
-    :returns: column types only where a revision is about them, else ''
+    :returns: column types only where a revision changes them, else ''
     """
     columns = {(table, name): '' for table, names in _START.items()
                for name in names.split()}
@@ -179,7 +178,7 @@ def schema(level: int, kind: str) -> Schema:
             if name == 'meta' or 'failure' in name or 'results' in name:
                 columns[table, name] = 'json'
     if kind == 'sqlite':
-        # TaskFlow makes the tables of SQLite directly, without indexes.
+        # TaskFlow creates the tables of SQLite directly, without indexes.
         return Schema(columns, {})
     unique = kind == 'mysql' and level >= 10
     return Schema(columns, {

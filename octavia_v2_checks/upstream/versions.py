@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Which releases are installed, asked of their metadata, not of their code."""
+"""Installed releases, according to their metadata, not their code."""
 
 from importlib import metadata
 import re
@@ -33,7 +33,7 @@ def numbers(distribution: str) -> tuple[int, ...] | None:
 def field(distribution: metadata.Distribution, name: str) -> str | None:
     """Return a field of a distribution's metadata, None if it has none.
 
-    importlib.metadata has the whole file parsed as an e-mail each time.
+    importlib.metadata parses the whole file as an e-mail each time.
     """
     # A distribution that distutils installed is a file, not a folder.
     text = (distribution.read_text('METADATA')
@@ -47,7 +47,7 @@ def field(distribution: metadata.Distribution, name: str) -> str | None:
 def older(version: str, than: str) -> bool:
     """Return whether a release comes before another one.
 
-    Three numbers count; what a release candidate adds does not.
+    Three numbers count; the suffix of a release candidate does not.
     """
     def numbers(text):
         found = [int(n) for n in re.findall(r'\d+', text)[:3]]

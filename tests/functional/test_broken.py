@@ -1,6 +1,6 @@
 """Releases that upstream/broken.py names: they fail, and their remedy works.
 
-``tox -e broken`` installs each into a virtual environment of its own.
+``tox -e broken`` installs each into a separate virtual environment.
 """
 
 import json

@@ -203,7 +203,7 @@ def test_only_and_skip(config):
                                 'jobboard').stdout)
     assert 'jobboard' not in [r['id'] for r in document['checks']]
     assert document['skipped'] == ['jobboard']
-    assert 'jobboard: skipped' in check(config, '--skip', 'jobboard').stdout
+    assert 'Skipped: jobboard' in check(config, '--skip', 'jobboard').stdout
 
 
 def test_offline(write_config):

@@ -48,7 +48,7 @@ def release(request):
 
 @pytest.fixture
 def config(write_config):
-    """A function: a configuration with a namespace of its own."""
+    """A function: a configuration with a separate namespace."""
     return lambda server, **options: write_config(**{
         'jobboard_enabled': True,
         'jobboard_backend_driver': 'etcd_taskflow_driver',

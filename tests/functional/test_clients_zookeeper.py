@@ -42,7 +42,7 @@ def release(request):
 
 @pytest.fixture
 def config(write_config):
-    """A function: a configuration with a namespace of its own."""
+    """A function: a configuration with a separate namespace."""
     def write(host, port, **options):
         return write_config(**{
             'jobboard_enabled': True,

@@ -105,7 +105,7 @@ def test_one_of_three_hosts_fails(spot, script):
 
 @pytest.mark.parametrize('script', [scripts.Blackhole, scripts.Silent])
 def test_a_first_host_that_keeps_workers_waiting(spot, script):
-    """libpq has no time limit of its own."""
+    """libpq has no time limit itself."""
     with script() as bad:
         found = probing.only(probe(spot, bad, spot.server),
                              'persistence.timeout')
@@ -150,7 +150,7 @@ def test_more_hosts_than_ports(spot):
 
 
 def become_standby(server):
-    """Start it anew as what pg_basebackup --write-recovery-conf makes."""
+    """Restart it as what pg_basebackup --write-recovery-conf makes."""
     server.stop()
     (server.dir / 'data' / 'standby.signal').touch()
     process.give(server.dir, server.user)
@@ -166,7 +166,7 @@ def test_standby(write_config, driver):
         assert found.host == peer(server) and 'standby' in found.message
         again = probing.only(spot.probe(target_session_attrs='read-only'),
                              'persistence.not-writable')
-        # Each probe has a configuration file of its own.
+        # Each probe has a separate configuration file.
         assert dataclasses.replace(again, file=found.file) == found
         found = probing.only(spot.probe(target_session_attrs='read-write'),
                              'persistence.not-writable')
@@ -196,7 +196,7 @@ def test_standby_and_primary(write_config, driver):
 
 @pytest.fixture
 def galera(write_config):
-    """A place on a Galera node that makes a cluster of its own."""
+    """A place on a Galera node that bootstraps a cluster."""
     with mariadb_server.MariaDB(**mariadb_server.galera()) as server:
         process.wait_until(lambda: status(server) == 'Primary', 'no cluster')
         yield mysql.Place(server, write_config)

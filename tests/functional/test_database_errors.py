@@ -73,7 +73,7 @@ NUMBERS = {
     1927: ('refused', 'killed'),
     3032: ('refused', 'offline mode'),
     3169: ('refused', 'killed'),
-    9001: ('refused', 'proxy that reaches no server'),
+    9001: ('refused', 'proxy that cannot reach a server'),
     3159: ('tls', 'TLS'),
 }
 
@@ -308,7 +308,7 @@ def included(path):
 
 @pytest.mark.parametrize('way', LOCAL)
 def test_no_file_is_sent(write_config, tmp_path, secret, driver, way):
-    """A hostile server asks for a file of this host."""
+    """A hostile server requests a file of this host."""
     query = LOCAL[way](tmp_path)
     with rogue.MySQL(select=rogue.send_file(str(secret))) as server:
         try:
@@ -319,7 +319,7 @@ def test_no_file_is_sent(write_config, tmp_path, secret, driver, way):
         assert found is None or found[0].severity == 2
         if found and way in ('as-it-is', 'allowed'):
             assert found[0].id == 'persistence.undetermined'
-            assert 'asked for a file of this host' in found[0].message
+            assert 'requested a file of this host' in found[0].message
 
 
 @pytest.mark.parametrize('name', ['pymysql', 'mysqldb'])

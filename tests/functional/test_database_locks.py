@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A lock keeps a question waiting: the server answers all the while."""
+"""A lock keeps a query waiting: the server answers all the while."""
 
 import contextlib
 import re

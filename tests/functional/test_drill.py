@@ -56,7 +56,7 @@ def until(condition, what):
 
 
 def account(site, *rules):
-    """Give the drill an account of its own on the Redis."""
+    """Give the drill a separate account on the Redis."""
     name = probing.name('drill')
     site.place.server.command(
         'ACL', 'SETUSER', name, 'on', f'>{probing.PASSWORD}',
@@ -319,7 +319,7 @@ def test_running_drill_is_left_alone(site):
     (['--yes', '--format', 'html'], 'html'),
     (['finish', '/nonexistent/drill.json'], '/nonexistent'),
     (['finish', '/etc/passwd'], 'drill begin'), (['begin'], 'FILE'),
-    (['finish', sys.executable], 'no text'), (['clear'], 'clear')])
+    (['finish', sys.executable], 'not a text file'), (['clear'], 'clear')])
 def test_usage(write_config, args, said):
     done = commands.checks(
         '--config-file', str(write_config(

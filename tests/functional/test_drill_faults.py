@@ -137,7 +137,7 @@ def test_claim_that_lasts_long(site):
     assert (found.id, found.severity.name) == ('drill.resumed-late',
                                                'WARNING')
     assert result.exit_code == 1
-    assert 'claims are to end after 1 s' in found.message
+    assert 'claims should end after 1 s' in found.message
     assert result.resumed_after > 3
 
 
@@ -230,7 +230,7 @@ def clean(result):
     left, = [f for f in result.findings if f.id == 'drill.leftovers']
     done = commands.run(*drills.remedy_command(left.remedy).split())
     assert done.returncode == 0
-    assert f'Removed what was left of {result.id}' in done.stdout
+    assert f'Removed the remains of {result.id}' in done.stdout
 
 
 @pytest.mark.workers

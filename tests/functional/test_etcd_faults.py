@@ -48,7 +48,7 @@ def probe(write_config):
 
 @pytest.fixture(scope='module')
 def secure(authority):
-    """An etcd that demands a client certificate."""
+    """An etcd that requires a client certificate."""
     with etcd_server.Etcd(
             tls=authority.server('etcd-server', client_too=True),
             ca=authority.cert, client_auth=True,

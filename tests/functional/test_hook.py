@@ -23,6 +23,8 @@ from tests import commands
 from tests import doors
 from tests.servers import scripts
 
+pytestmark = pytest.mark.usefixtures('real_start')
+
 OUR_TITLES = list(doors.TITLES)
 
 
@@ -234,6 +236,25 @@ def test_silent_servers_cost_no_more_than_the_deadline(write_config):
         seen = doors.Verdict(done)
         assert {'persistence.timeout', 'jobboard.timeout'} <= seen.ids
         assert seen.code == 2
+
+
+def test_with_eventlet_imported(write_config):
+    """As it is where oslo.service or etcd3gw have imported it before us."""
+    with scripts.Refuse() as database, scripts.Refuse() as board:
+        path = write_config(
+            jobboard_enabled=True, jobboard_backend_hosts=board.host,
+            jobboard_backend_port=board.port, persistence_connection=(
+                f'mysql+pymysql://u:p@{database.host}:{database.port}/p'))
+        done = subprocess.run(
+            [sys.executable, '-c', 'import eventlet, sys\n'
+             'from octavia.cmd import status\nsys.exit(status.main())',
+             '--config-file', str(path), 'upgrade', 'check', '--json'],
+            capture_output=True, text=True, cwd='/', timeout=60,
+            env=commands.environment(
+                OS_DEFAULT__CONFIG_SOURCE='octavia_v2_checks',
+                OS_OCTAVIA_V2_CHECKS__DRIVER='octavia_v2_checks'))
+    seen = doors.Verdict(done)
+    assert {'persistence.refused', 'jobboard.refused'} <= seen.ids
 
 
 def test_our_package_leaves_no_file_behind(config, tmp_path):

@@ -268,12 +268,12 @@ def test_flow_without_job_where_little_can_be_read(place):
     ({'factory': 'octavia.controller.worker.v9.flows.flow_utils.f'},
      'has no module octavia.controller.worker.v9.flows.flow_utils'),
     ({'factory': 'os.system', 'args': [boards.PAYLOAD]},
-     'no function of Octavia'),
+     'not a function of Octavia'),
     ({'kwargs': {'cloud': boards.PAYLOAD}}, 'takes no argument cloud'),
     ({'args': [boards.PAYLOAD] * 2},
      'takes 1 positional argument, and 2 are stored'),
     ({'factory': CREATE}, 'needs topology'),
-    ({'meta': False}, 'says of no function'),
+    ({'meta': False}, 'does not tell how it is built'),
 ])
 def test_flow_unresolvable(place, flow, problem):
     with place.board() as board:

@@ -12,7 +12,7 @@
 
 """A board that an older Octavia wrote, read beside the Octavia of today.
 
-The older release goes into a virtual environment of its own, which takes
+The older release goes into a separate virtual environment, which takes
 minutes: that is why these tests are among the workers'.
 """
 

@@ -115,12 +115,12 @@ def too_many(place, jobs, crowd=inflight._CROWD):
     unknown = found.pop('inflight.undetermined')
     assert f'has {jobs} jobs' in unknown
     assert f'{jobs} unfinished flows' in unknown
-    read = int(re.search(r'(\d+) jobs and 2000 flows were looked at',
+    read = int(re.search(r'(\d+) jobs and 2000 flows were compared',
                          unknown)[1])
     assert 2000 <= read < jobs
     assert set(found) <= {'inflight.jobs-waiting', 'inflight.jobs-claimed',
                           'inflight.jobs-orphaned'}
-    numbers = [int(re.match(rf'(\d+) jobs of {read} looked at', text)[1])
+    numbers = [int(re.match(rf'(\d+) jobs of {read} read', text)[1])
                for text in found.values()]
     assert sum(numbers) == read
 
@@ -144,7 +144,7 @@ def test_too_many_jobs_that_cannot_be_built(fill, mariadb, monkeypatch):
                     + boards.LISTENER + "', 'octavia.gone.function')",
                     place.url.rpartition('/')[2])
     found = {f.id: f for f in probing.probe('inflight', config)}
-    assert '20 jobs cannot be taken up: octavia.gone.function' in (
+    assert '20 jobs cannot be resumed: octavia.gone.function' in (
         found['inflight.flow-unresolvable'].message)
     assert 'inflight.undetermined' in found
 

@@ -123,7 +123,7 @@ def test_client_missing_and_what_anybody_sees(
     several = see(jobboard_backend_hosts=[redis.host, 'no-such.invalid'])
     assert peer in several and "'no-such.invalid' does not" in several
     with scripts.Silent() as silent:
-        assert 'nothing that is known here answers' in see(
+        assert 'an unknown kind of server answers' in see(
             jobboard_backend_port=silent.port)
 
 

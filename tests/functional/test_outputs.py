@@ -23,7 +23,6 @@ import pytest
 
 from octavia_v2_checks import output
 from tests import commands
-from tests import zygote
 
 OWNER = (12345, 23456)
 
@@ -35,17 +34,11 @@ WRITERS = ['--output', 'report_file', 'report_file of the stock command',
            'sample']
 
 
-@pytest.fixture(scope='module')
-def forking():
-    with zygote.Zygote() as process:
-        yield process
-
-
 @pytest.fixture
-def write(forking, tmp_path):
+def write(tmp_path):
     """A function that runs one of the writers.
 
-    Where stdout is given, in a process of its own.
+    Where stdout is given, in a separate process.
     """
     config = tmp_path / 'octavia.conf'
 
@@ -61,11 +54,10 @@ def write(forking, tmp_path):
         }.get(writer, ['--config-file', config, 'upgrade', 'check'])]
         stock = 'stock' in writer
         if stdout is None:
-            done = forking.run(
-                'stock' if stock else 'own', *words, cwd=str(cwd),
-                environ=commands.environment(**SWITCH if stock else {}))
-            return subprocess.CompletedProcess(words, done.code, done.stdout,
-                                               done.stderr)
+            return commands.ended(
+                [commands.script('octavia-status' if stock
+                                 else 'octavia-v2-checks'), *words],
+                commands.environment(**SWITCH if stock else {}), cwd=cwd)
         return subprocess.run(
             [commands.script('octavia-v2-checks'), *words],
             stdin=subprocess.DEVNULL, stdout=stdout, text=True, timeout=60,

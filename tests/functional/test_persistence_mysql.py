@@ -272,10 +272,10 @@ def test_tls_wanted_where_there_is_none(place, authority):
 
 
 def both_causes(found):
-    """A wrong password, or missing TLS: both are said, with what helps."""
+    """A wrong password, or missing TLS: both are named, with what helps."""
     found = probing.only(found, 'persistence.access-denied')
     assert 'password is wrong' in found.message
-    assert 'demands TLS' in found.message
+    assert 'requires TLS' in found.message
     assert 'ssl_ca' in found.remedy and 'ssl_disabled' in found.remedy
 
 

@@ -148,11 +148,12 @@ def test_files_are_left_behind(write_config, healthy, tmp_path, command):
 
 
 @pytest.mark.parametrize('report, said, code', [
-    ('json:/nonexistent/report.json', '/nonexistent/report.json', 255),
-    ('jsom:/tmp/report.json', 'Did you mean json?', 64)])
-def test_a_file_that_cannot_be_left_behind(write_config, report, said, code):
+    ('json:{}/none/report.json', '/none/report.json', 255),
+    ('jsom:{}/report.json', 'Did you mean json?', 64)])
+def test_a_file_that_cannot_be_left_behind(write_config, tmp_path, report,
+                                           said, code):
     config = write_config(jobboard_enabled=False, sections={
-        'octavia_v2_checks': {'report_file': report}})
+        'octavia_v2_checks': {'report_file': report.format(tmp_path)}})
     done = commands.checks('--config-file', str(config), 'upgrade', 'check')
     assert done.returncode == code
     assert said in done.stderr and done.stderr.count('\n') == 1

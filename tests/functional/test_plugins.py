@@ -30,7 +30,7 @@ WRONG = {
     'acme_leaves': 'SystemExit at __init__.py:',
     'acme_hangs': 'no result within the deadline',
     'acme_rubbish': 'yielded dict, which is neither Finding nor text',
-    'acme_no_text': 'a Finding whose texts are none',
+    'acme_no_text': 'a Finding whose texts are not strings',
     'acme_thief': "yielded 'jobboard.refused', which is not its own id",
     'acme_missing': 'ModuleNotFoundError',
     'acme_nothing': 'TypeError',

@@ -76,11 +76,9 @@ class Site:
 
     def work(self):
         """Let Octavia's own code use the jobboard."""
-        return subprocess.run(
-            [sys.executable, '-m', 'tests.octavia_worker',
-             str(self.config)], stdin=subprocess.DEVNULL, cwd=ROOT,
-            capture_output=True, text=True, timeout=commands.TIMEOUT,
-            env=commands.environment())
+        return commands.ended(
+            [sys.executable, '-m', 'tests.octavia_worker', str(self.config)],
+            commands.environment(), cwd=ROOT)
 
     def finish(self):
         """Run the last block, and see that everything is well."""

@@ -70,7 +70,8 @@ def test_unknown_user_on_an_open_server(redis, probe_redis):
                'jobboard_backend_password': PASSWORD}
     found = probing.only(probe_redis(redis, **options),
                          'jobboard.access-denied')
-    assert 'without a login' in found.message and user in found.message
+    assert 'requires no authentication' in found.message
+    assert user in found.message
     assert found.option == 'task_flow.jobboard_backend_username'
     assert probe_redis(redis) == []
     redis_probing.run(redis, found.remedy, PASSWORD)

@@ -256,7 +256,7 @@ def test_old_server(probe_redis, redis):
     with Relay(redis, answered=(b'redis_version:',
                                 b'hidden_number:')) as server:
         found = probing.only(probe_redis(server), 'jobboard.server-old')
-        assert 'does not tell its version' in found.message
+        assert 'does not report its version' in found.message
     with Relay(redis) as server:
         assert probe_redis(server) == []
 

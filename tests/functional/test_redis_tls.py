@@ -40,7 +40,7 @@ def server(authority):
 
 @pytest.fixture(scope='module')
 def strict(authority):
-    """A server that demands a client certificate."""
+    """A server that requires a client certificate."""
     with redis_server.Redis(tls=authority.server('redis-tls-strict'),
                             ca=authority.cert, client_auth=True) as server:
         yield server

@@ -157,7 +157,7 @@ def test_drill(play, jobboard):
     hosts = {'c1': jobboard(), 'c2': jobboard(), 'c3': off()}
     done, failed = play(hosts, text=DRILL, **PATIENT)
     assert (done.returncode, failed) == (0, set()), done.stdout
-    assert 'another worker went on with the flow' in done.stdout
+    assert 'another worker continued the flow' in done.stdout
     assert 'Result: Success' in done.stdout
 
 

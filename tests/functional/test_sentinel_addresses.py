@@ -127,7 +127,7 @@ def announcing(name):
 
 
 def test_name_that_does_not_resolve_here(probe, works):
-    """The Sentinel knows it from a file of its own, /etc/hosts say."""
+    """The Sentinel knows it from a separate file, /etc/hosts say."""
     with redis_probing.Scripted(
             SENTINEL=announcing('no-such-host.invalid')) as server:
         found = probing.only(probe(server), 'jobboard.sentinel-address')

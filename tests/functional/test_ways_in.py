@@ -24,6 +24,7 @@ import json
 import os
 import pathlib
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -31,7 +32,6 @@ import pytest
 from octavia_v2_checks import plugins
 from tests import cells
 from tests import commands
-from tests import zygote
 from tests.servers import redis as redis_server
 from tests.servers import scripts
 
@@ -63,7 +63,7 @@ class Start:
 
 
 class Place:
-    """A directory of its own, and a configuration to bring in.
+    """A separate directory, and a configuration to bring in.
 
     :ivar sections: section -> option -> value, as they stand in a file
     """
@@ -275,31 +275,34 @@ SKIP_ALL = 'skip = config,persistence,migration,jobboard,inflight,resources'
 
 
 @pytest.fixture(scope='module')
-def run(tmp_path_factory):
+def run():
     """A function that goes one way in and returns how that ended."""
-    with zygote.Zygote() as forking:
-        def run(door, form, way, sections, path):
-            place = Place(path, {k: dict(v) for k, v in sections.items()})
-            (path / 'home').mkdir()
-            start = way(place)
-            words = {'own': ['upgrade', 'check', '--format', form],
-                     'validate': ['validate', '--format', form],
-                     'stock': ['upgrade', 'check', *(
-                         ['--json'] if form == 'json' else [])]}[door]
-            outcome = forking.run(
-                'stock' if door == 'stock' else 'own',
-                *start.before, *words, *start.after,
-                environ=commands.environment(
-                    HOME=str(path / 'home'), **start.environ,
-                    **(SWITCH if door == 'stock' else {})), **start.options)
-            assert outcome.seconds < IN_TIME
-            assert 'Traceback' not in outcome.text
-            assert cells.leaks(outcome.text) == []
-            if form in ('json', 'sarif'):
-                json.loads(outcome.stdout)
-            return outcome
+    def run(door, form, way, sections, path):
+        place = Place(path, {k: dict(v) for k, v in sections.items()})
+        (path / 'home').mkdir()
+        start = way(place)
+        words = {'own': ['upgrade', 'check', '--format', form],
+                 'validate': ['validate', '--format', form],
+                 'stock': ['upgrade', 'check', *(
+                     ['--json'] if form == 'json' else [])]}[door]
+        begin = time.monotonic()
+        done = commands.ended(
+            [commands.script('octavia-status' if door == 'stock'
+                             else 'octavia-v2-checks'),
+             *start.before, *words, *start.after],
+            commands.environment(
+                HOME=str(path / 'home'), **start.environ,
+                **(SWITCH if door == 'stock' else {})), **start.options)
+        outcome = cells.Outcome(done.returncode, done.stdout, done.stderr,
+                                time.monotonic() - begin, 0.0)
+        assert outcome.seconds < IN_TIME
+        assert 'Traceback' not in outcome.text
+        assert cells.leaks(outcome.text) == []
+        if form in ('json', 'sarif'):
+            json.loads(outcome.stdout)
+        return outcome
 
-        yield run
+    return run
 
 
 @pytest.fixture(scope='module')

@@ -271,7 +271,7 @@ def test_read_only_mode(probe):
             'it is not read-only')
         found = probing.only(probe(ensemble), 'jobboard.not-writable')
         assert found.host == peer(ensemble.members[0])
-        assert 'readers only' in found.message
+        assert 'is read-only' in found.message
 
 
 def test_separate_servers(probe):

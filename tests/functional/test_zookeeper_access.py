@@ -160,7 +160,7 @@ def test_what_is_asked_for_is_what_a_worker_needs(probe):
 
     with zookeeper_server.ZooKeeper() as server, _client(server) as client:
         client.ensure_path('/.entities/conductor')
-        # To be looked up takes a right of its own since then.
+        # To be looked up takes a separate permission since then.
         seen = client.server_version() >= (3, 9)
         for path, rights in (
                 ('/board', {'read': True, 'create': True, 'delete': True}),

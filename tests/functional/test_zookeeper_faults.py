@@ -49,7 +49,7 @@ def certificate(authority):
 
 @pytest.fixture(scope='module')
 def secure(authority):
-    """A ZooKeeper that demands a client certificate."""
+    """A ZooKeeper that requires a client certificate."""
     with zookeeper_server.ZooKeeper(
             tls=authority.server('zookeeper-server'),
             client_ca=authority.cert,

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Another host: a network namespace with an address of its own."""
+"""Another host: a network namespace with its own address."""
 
 import itertools
 import os

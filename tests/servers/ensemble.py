@@ -36,7 +36,7 @@ def hosts(size: int) -> list[str]:
 
 
 class Ensemble(Generic[MemberT]):
-    """All members at once; each of them is a server of its own.
+    """All members at once; each of them is a separate server.
 
     The attributes of a single server are those of the first member.
     """

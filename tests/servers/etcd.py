@@ -56,7 +56,7 @@ class Member(process.Server):
             command += [f'--cert-file={self.owner.tls.cert}',
                         f'--key-file={self.owner.tls.key}']
         if self.owner.client_auth:
-            # The first of the two alone demands a certificate as well.
+            # The first of the two alone requires a certificate as well.
             command += [f'--trusted-ca-file={self.owner.ca}',
                         '--client-cert-auth']
         return command + [

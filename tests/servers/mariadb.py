@@ -126,7 +126,7 @@ class MariaDB(process.Server):
 
 
 def galera(provider: str = '/usr/lib/galera/libgalera_smm.so') -> dict:
-    """Options for a Galera node that makes a cluster of its own."""
+    """Options for a Galera node that bootstraps a cluster."""
     return {
         'wsrep_on': 'ON', 'wsrep_provider': provider,
         'wsrep_cluster_address': 'gcomm://', 'binlog_format': 'ROW',

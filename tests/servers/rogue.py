@@ -36,12 +36,12 @@ def error(number: int, text: str, state: str = 'HY000') -> bytes:
 
 
 def switch(plugin: str, data: bytes = b'x' * 20 + b'\0') -> bytes:
-    """The packet that asks for another way to log in."""
+    """The packet that asks for another authentication method."""
     return b'\xfe' + plugin.encode() + b'\0' + data
 
 
 def send_file(path: str) -> bytes:
-    """The packet that asks for a file of the client's host."""
+    """The packet that requests a file of the client's host."""
     return b'\xfb' + path.encode()
 
 

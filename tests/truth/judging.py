@@ -28,13 +28,13 @@ import queue
 from typing import Any
 
 from tests import commands
-from tests import zygote
 from tests.truth import changes
 from tests.truth import databases
 from tests.truth import jobboards
 from tests.truth import lab as labs
 from tests.truth import stricter
 from tests.truth import worker
+from tests.truth import zygote
 
 #: Cases that are judged at the same time: most of it is waiting.
 LANES = 2

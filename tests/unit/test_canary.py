@@ -18,6 +18,7 @@ nothing says that it is one.
 """
 
 import datetime
+import functools
 import json
 from urllib import parse
 
@@ -27,6 +28,7 @@ import pytest
 from octavia_v2_checks import cli
 from octavia_v2_checks import hook
 from octavia_v2_checks import opts
+from octavia_v2_checks import output
 from octavia_v2_checks import plugins
 from octavia_v2_checks import settings
 
@@ -36,7 +38,9 @@ UNTIL = datetime.date.today() + datetime.timedelta(days=9)
 #: in XML or in a shell.
 CANARIES = {'word': 'Tr0ub4dorRex', 'signs': 'Tr0ub&4d<or/Re+x%2F"\'é'}
 
-FORMATS = [p.entry.name for p in plugins.find('octavia_v2_checks.reports')]
+#: What renders a report in each format.
+FORMATS = output.formats(
+    [p.entry.name for p in plugins.find('octavia_v2_checks.reports')])
 
 HEAD = {'jobboard_enabled': 'true', 'jobboard_backend_port': '1'}
 
@@ -96,22 +100,42 @@ def leaks(text, canary):
 @pytest.fixture
 def say(tmp_path, capsys, monkeypatch):
     """All that our command says of a configuration."""
+    plain = output.formats
+
+    def formats(names):
+        found = plain([n for n in names if n != 'all'])
+        return found | {'all': lambda report: json.dumps(
+            {f: render(report) for f, render in FORMATS.items()})}
+
+    # One run serves all formats, and one parser all runs.
+    monkeypatch.setattr(output, 'formats', formats)
+    monkeypatch.setattr(cli, 'parser', PARSER)
+
     def run(text, name='octavia.conf'):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
         said = {}
-        for form in FORMATS:
-            said[form] = ['upgrade', 'check', '--offline', '--format', form]
-        for form in ('table', 'json', 'sarif'):
-            said[f'validate {form}'] = ['validate', '--format', form]
-        for form, command in said.items():
+        for form, command in COMMANDS.items():
             cli.main(['--debug', '--config-file', str(path), *command])
-            said[form] = ''.join(capsys.readouterr())
-            assert said[form]
+            said[form], said[f'{form}, stderr'] = capsys.readouterr()
+            assert said[form] or said[f'{form}, stderr']
+        if said['upgrade check']:
+            rendered = json.loads(said['upgrade check'])
+            assert all(rendered.values())
+            # As it is, without the escapes of this document.
+            said |= rendered
         return said
 
     return run
+
+
+PARSER = functools.cache(cli.parser)
+
+COMMANDS = {
+    'upgrade check': ['upgrade', 'check', '--offline', '--format', 'all'],
+    **{f'validate {form}': ['validate', '--format', form]
+       for form in ('table', 'json', 'sarif')}}
 
 
 def configuration(lines='', own='', password=None):

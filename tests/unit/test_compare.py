@@ -185,16 +185,16 @@ def test_the_fingerprint_is_that_of_the_values(report):
 
 
 @pytest.mark.parametrize('text, said', [
-    (None, 'No such file'), ('', 'no JSON'), ('[1]', 'schema_version'),
+    (None, 'No such file'), ('', 'not JSON'), ('[1]', 'schema_version'),
     ('{}', 'schema_version'), ('{"schema_version": 2}', 'schema_version'),
     ('{"schema_version": 1, "findings": []}', '"host" and "resumption"'),
-    ('[' * 100_000, 'no JSON'), ('{"a":' * 100_000, 'no JSON'),
-    ('1' * 5000, 'no JSON'),
+    ('[' * 100_000, 'not JSON'), ('{"a":' * 100_000, 'not JSON'),
+    ('1' * 5000, 'not JSON'),
     (' ' * (17 << 20), '16 MiB'),
     ('{"schema_version": 1, "host": "h", "resumption": {"persistence": {}}}',
-     '"persistence" is no text'),
+     '"persistence" is not a text'),
     ('{"schema_version": 1, "host": "h", "resumption": {"jobboard": [[]]}}',
-     '"jobboard" is no text')])
+     '"jobboard" is not a text')])
 def test_what_is_no_report(report, tmp_path, capsys, text, said):
     path = tmp_path / 'other.json'
     if text is not None:

@@ -140,7 +140,7 @@ def test_what_octavia_refuses_is_a_failure(contents, environ):
             return
         refused = {name for name, value in octavia(paths).items()
                    if isinstance(value, Exception)}
-        failures = {f.option for f in config.check(loaded)
+        failures = {f.option for f in config.mistakes(loaded)
                     if f.severity == 2}
         assert {f'task_flow.{name}' for name in refused} <= failures
 
@@ -148,7 +148,7 @@ def test_what_octavia_refuses_is_a_failure(contents, environ):
 def everything_said(paths):
     loaded = settings.load([('file', p) for p in paths])
     found = validate.run(loaded, None)
-    raw = ' '.join(f.as_text() for f in config.check(loaded))
+    raw = ' '.join(f.as_text() for f in config.mistakes(loaded))
     return raw + ''.join(validate.render(form, found, loaded)
                          for form in ('table', 'json', 'sarif'))
 

@@ -42,7 +42,7 @@ def findings(tmp_path, monkeypatch, case):
         monkeypatch.setenv(variable, value)
     loaded = settings.load([('file', str(path))])
     # Whatever Octavia is installed.
-    found = list(config.check(loaded,
+    found = list(config.mistakes(loaded,
                               target_release=case.release or '19.0'))
     return found, (str(path), marked[0] if marked else None)
 
@@ -86,7 +86,7 @@ def test_no_secret_is_in_a_message(tmp_path, monkeypatch):
 def check(tmp_path, fragment):
     path = tmp_path / 'octavia.conf'
     path.write_text(config_cases.text(fragment))
-    return list(config.check(settings.load([('file', str(path))]),
+    return list(config.mistakes(settings.load([('file', str(path))]),
                              target_release='19.0'))
 
 
@@ -122,8 +122,8 @@ def test_what_is_no_release_is_a_usage_error(tmp_path, release):
     path = tmp_path / 'octavia.conf'
     path.write_text('')
     loaded = settings.load([('file', str(path))])
-    with pytest.raises(settings.UsageError, match='no release'):
-        list(config.check(loaded, target_release=release))
+    with pytest.raises(settings.UsageError, match='not a release'):
+        list(config.mistakes(loaded, target_release=release))
 
 
 @pytest.mark.parametrize('word', ['None', 'null', 'off', '""'])

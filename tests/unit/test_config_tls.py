@@ -97,7 +97,7 @@ def test_unreadable(files):
 
 def test_directory(files):
     path = str(files.dir)
-    what = [f'{path} is no regular file of a sensible size']
+    what = [f'{path} is not a regular file of a plausible size']
     assert said(path, None, None) == what
     assert list(pem.problems(path, None, None, directory=True)) == []
     assert [w for w, _ in pem.problems(
@@ -107,7 +107,7 @@ def test_directory(files):
 @pytest.mark.parametrize('path', ['/dev/zero', '/dev/null'])
 def test_device(path):
     assert said(path, None, None) == [
-        f'{path} is no regular file of a sensible size']
+        f'{path} is not a regular file of a plausible size']
 
 
 def test_endless_file(files):
@@ -115,7 +115,7 @@ def test_endless_file(files):
     with open(path, 'wb') as stream:
         stream.truncate(2 ** 40)
     assert said(path, None, None) == [
-        f'{path} is no regular file of a sensible size']
+        f'{path} is not a regular file of a plausible size']
 
 
 @pytest.fixture(params=['', 'X509 ', 'TRUSTED '])
@@ -163,7 +163,7 @@ def test_cryptography_is_not_imported_without_a_certificate(tmp_path):
     path.write_text(config_cases.text('engine = serial\n'))
     code = ('import sys; from octavia_v2_checks import settings; '
             'from octavia_v2_checks.checks import config; '
-            'list(config.check(settings.load([("file", sys.argv[1])]))); '
+            'list(config.mistakes(settings.load([("file", sys.argv[1])]))); '
             'sys.exit(any(m in sys.modules for m in ("cryptography", '
             '"ssl", "pymysql", "sqlalchemy")))')
     assert subprocess.run([sys.executable, '-c', code, str(path)]
@@ -173,16 +173,16 @@ def test_cryptography_is_not_imported_without_a_certificate(tmp_path):
 def test_not_pem(files):
     path = files.write('ca.der', b'\x30\x82\x01\x00')
     assert said(path, None, None) == [
-        f'{path} has no certificate in PEM format']
+        f'{path} contains no certificate in PEM format']
     certificate, key = files.certificate('a')
     assert said(None, path, key) == [
-        f'{path} has no certificate in PEM format']
+        f'{path} contains no certificate in PEM format']
     assert said(None, certificate, path) == [
-        f'{path} has no key in PEM format']
+        f'{path} contains no key in PEM format']
     assert said(None, certificate, None) == [
-        f'{certificate} has no key in PEM format']
+        f'{certificate} contains no key in PEM format']
     [(what, remedy)] = pem.problems(None, key, certificate)
-    assert what == f'{key} has no certificate in PEM format'
+    assert what == f'{key} contains no certificate in PEM format'
     assert 'openssl' not in remedy
 
 
@@ -216,7 +216,7 @@ def test_revocation_list_is_no_certificate(files):
     path = files.write('crl.pem', made.public_bytes(
         serialization.Encoding.PEM))
     assert said(path, None, None) == [
-        f'{path} has no certificate in PEM format']
+        f'{path} contains no certificate in PEM format']
 
 
 def test_expired_and_not_yet_valid(files):
@@ -256,9 +256,9 @@ def test_encrypted_key(files):
         plain = serialization.load_pem_private_key(stream.read(), None)
     locked = files.key('locked.key', plain, b'sesame')
     assert said(None, certificate, locked) == [
-        f'{locked} is encrypted and there is no password for it']
+        f'{locked} is encrypted and no password is configured for it']
     assert said(None, certificate, locked, 'simsim') == [
-        f'{locked} does not open with the password that is given']
+        f'{locked} cannot be decrypted with the configured password']
     assert said(None, certificate, locked, 'x' * 2000) == [
         f'{locked} cannot be opened']
     assert said(None, certificate, locked, 'sesame') == []
@@ -292,7 +292,7 @@ def test_everywhere(files, where):
         path = files.write('octavia.conf', config_cases.text(
             FRAGMENTS[where].format(ca=certificate, cert=certificate,
                                     key=chosen)).encode())
-        return list(config.check(settings.load([('file', path)]),
+        return list(config.mistakes(settings.load([('file', path)]),
                                  target_release='19.0'))
 
     [found] = check(other)
@@ -312,7 +312,7 @@ def test_zookeeper_key_password(files):
             f'{config_cases.ZOOKEEPER}jobboard_zookeeper_ssl_options = '
             f'use_ssl:True,certfile:{certificate},keyfile:{locked}'
             f'{password}').encode())
-        return list(config.check(settings.load([('file', path)]),
+        return list(config.mistakes(settings.load([('file', path)]),
                                  target_release='19.0'))
 
     assert check(',keyfile_password:sesame') == []
@@ -326,7 +326,7 @@ def etcd(files, options):
     path = files.write('octavia.conf', config_cases.text(
         f'{config_cases.ETCD}jobboard_etcd_ssl_options = use_ssl:True,'
         f'{options}').encode())
-    return list(config.check(settings.load([('file', path)]),
+    return list(config.mistakes(settings.load([('file', path)]),
                              target_release='19.0'))
 
 

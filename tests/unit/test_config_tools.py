@@ -169,7 +169,7 @@ def test_as_its_operator_would_judge_it(tmp_path, tool):
     path = tmp_path / 'octavia.conf'
     path.write_text('\n'.join(
         line.strip() for line in text.splitlines()) + '\n')
-    found = list(config.check(
+    found = list(config.mistakes(
         settings.load([('file', str(path))]), target_release='19.0'))
     assert sorted({f.id for f in found}) == sorted(
         {f'config.{slug}' for slug in expected}), found

@@ -67,5 +67,5 @@ def test_summary(cell):
     text = ' '.join(differential.page(lines).split())
     assert 'Of 5 systems the stock row judges 2 as' in text
     assert 'It passes 1 in which' in text
-    assert 'nothing to say of 1 within' in text
-    assert 'judges 1 otherwise' in text
+    assert 'no result for 1 within' in text
+    assert 'judges 1 differently' in text

@@ -14,7 +14,10 @@
 
 import argparse
 import ast
+import importlib
+from importlib import metadata
 import importlib.util
+import json
 import pathlib
 import re
 
@@ -23,6 +26,7 @@ import pytest
 from octavia_v2_checks import catalogue
 from octavia_v2_checks import cli
 from octavia_v2_checks import opts
+from octavia_v2_checks import output
 from octavia_v2_checks.backends.etcd import session
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -110,18 +114,117 @@ def test_the_synopsis_has_every_option():
             assert name in synopsis
 
 
-def test_every_finding_has_its_entry():
+def test_every_id_has_one_entry():
+    """Of two, the catalogue would silently use the second."""
+    for area in catalogue.AREAS:
+        module = importlib.import_module(f'octavia_v2_checks.catalogue.{area}')
+        ids = [e.id for e in module.ENTRIES]
+        assert len(ids) == len(set(ids))
+
+
+def help_of(command):
+    """Return what --help prints, on one line."""
+    return ' '.join(COMMANDS[f'octavia-v2-checks {command}'].format_help()
+                    .split())
+
+
+def test_help_tells_the_defaults_of_options():
+    text = help_of('upgrade check')
+    for opt in opts.own_opts():
+        if f'--{opt.dest.replace("_", "-")} ' in text:
+            default = opt.default if opt.default != [] else 'none'
+            if isinstance(default, float):
+                default = f'{default:g}'
+            assert (f'(default: [octavia_v2_checks] {opt.dest}, {default} '
+                    f'unless set)') in text
+    assert text.count(' unless set)') == 5
+
+
+@pytest.mark.parametrize('command', [
+    'upgrade check', 'validate', 'compare', 'drill', 'drill begin',
+    'drill finish', 'drill clean', 'list'])
+def test_help_tells_the_default_format(command):
+    parser = COMMANDS[f'octavia-v2-checks {command}']
+    [action] = [a for a in parser._actions if '--format' in a.option_strings]
+    default = action.default
+    if default in (None, argparse.SUPPRESS):
+        default = {'upgrade check': output.DEFAULT}.get(command, 'table')
+    assert f'(default: {default})' in action.help
+
+
+def test_help_lists_checks_and_formats():
+    text = help_of('upgrade check')
+    assert f'only these checks: {", ".join(catalogue.CHECKS)}, or' in text
+    ours = [e.name for e in metadata.distribution(
+        'octavia-v2-checks').entry_points if e.group == output.ENTRY_POINTS]
+    assert set(re.search('--format FORMAT (.+?), or one that', text)[1].split(
+        ', ')) == set(ours)
+    assert f'one of: {", ".join(catalogue.AREAS)};' in help_of('explain')
+
+
+@pytest.fixture(scope='module')
+def finding_list():
+    """The extension that makes the page on findings."""
     path = SOURCE / '_ext' / 'finding_list.py'
     spec = importlib.util.spec_from_file_location('finding_list', path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    lines = module._lines()
+    return module
+
+
+def test_every_finding_has_its_entry(finding_list):
+    lines = finding_list._lines()
     for entry in catalogue.entries():
         at = lines.index(f'.. _finding-{entry.id}:')
         assert lines[at + 2] == f'``{entry.id}``'
-        assert lines[at + 5] == f'*{entry.severity.capitalize()}.*'
+        assert lines[at + 7] == f':Severity: {entry.severity.capitalize()}'
+        assert lines[at + 8].startswith(':Why it matters: ')
+        # And its line in the table.
+        at = lines.index(f'   * - :ref:`finding-{entry.id}`')
+        assert lines[at + 1] == f'     - {entry.severity.capitalize()}'
     assert sum(line.startswith('.. _finding-') for line in lines) == len(
         catalogue.entries())
+
+
+def texts_of_the_package():
+    """Return what stands in the texts of the package between the values."""
+    return {
+        piece.strip() for path in (ROOT / 'octavia_v2_checks').rglob('*.py')
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for piece in re.split(r'\{[^}]*\}', node.value)
+        if len(piece.strip()) >= 4}
+
+
+def strange_words(text, pieces):
+    """Return all plain words of a message, and those in none of the texts."""
+    known = set()
+    for piece in pieces:
+        for match in re.finditer(re.escape(piece), text):
+            known |= set(range(*match.span()))
+    words = list(re.finditer(
+        r'(?<![\w.:/@\'"-])[a-z]{4,}(?![\w:/@\'"=-]|\.\w)', text))
+    return words, [m[0] for m in words if m.start() not in known]
+
+
+def test_examples_are_in_the_words_of_today(finding_list):
+    """tools/finding-examples records them, when messages have changed."""
+    examples = json.loads(finding_list.EXAMPLES.read_text('utf-8'))
+    pieces = texts_of_the_package()
+    for id_, example in examples.items():
+        words, strange = strange_words(example, pieces)
+        # Some come from a server or a file, such as a mode or a reason.
+        assert len(strange) <= 0.2 * len(words), (id_, strange)
+    words, strange = strange_words(
+        'redis1:6379 wants a login, and nobody gave it one.', pieces)
+    assert len(strange) > 0.2 * len(words)
+
+
+def test_nearly_every_finding_has_an_example(finding_list):
+    examples = json.loads(finding_list.EXAMPLES.read_text('utf-8'))
+    known = [e.id for e in catalogue.entries()]
+    assert set(examples) <= set(known)
+    assert len(examples) >= 0.9 * len(known)
 
 
 def test_findings_that_are_named_exist(page):
@@ -149,9 +252,13 @@ def test_tests_that_are_named_exist(page):
 
 def test_the_tests_of_every_promise_are_named():
     """So that the tests above have something to look at."""
-    text = (SOURCE / 'user' / 'security.rst').read_text()
+    text = (SOURCE / 'contributor' / 'promises.rst').read_text()
     promises = re.split(r'^(.+)\n=+$', text, flags=re.M)[3:]
     titles = promises[::2]
+    # The page for operators promises the same, without the tests.
+    told = (SOURCE / 'user' / 'security.rst').read_text()
+    assert titles == re.split(r'^(.+)\n=+$', told, flags=re.M)[3::2]
+    assert 'tests/' not in told
     assert titles == ['Bounded', 'Read-only', 'Least privilege',
                       'Secret-free', 'Fail-closed']
     for part in promises[1::2]:

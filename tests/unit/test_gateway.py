@@ -60,7 +60,7 @@ class Server(gateway.Server):
 
 
 class Child:
-    """Answers as a member in a process of its own does."""
+    """Answers as a member in a separate process does."""
 
     def __init__(self, url):
         self.url = url

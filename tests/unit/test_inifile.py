@@ -123,8 +123,8 @@ def test_a_byte_order_mark_and_more():
 
 
 @pytest.mark.parametrize('data, line, what', [
-    (b'\0', 1, 'no text'), (b'[a]\nk = a\0b\n', 2, 'no text'),
-    (b'[a]\r\nk =\r\n\0', 3, 'no text'),
+    (b'\0', 1, 'not a text file'), (b'[a]\nk = a\0b\n', 2, 'not a text file'),
+    (b'[a]\r\nk =\r\n\0', 3, 'not a text file'),
     (b'[a]\n' + b'#' * inifile.LARGEST, 1, '16 MiB')])
 def test_what_is_no_configuration(data, line, what):
     parsed = inifile.parse('x', data)

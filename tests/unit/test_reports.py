@@ -235,12 +235,13 @@ def test_a_waived_finding_is_shown_with_its_reason(form):
     document = FORMATS[form](reports.CASES['waived'][0])
     for part in ('config.duplicate-option', 'change 4711', '2027-01-31'):
         assert part in re.sub(r'\s*\|\n\|\s*', ' ', document)
-    assert 'Worth a look' not in document
+    assert 'To do first' not in document
+    assert 'Warnings' not in document
 
 
 @pytest.mark.parametrize('form', READERS)
-def test_what_was_left_out_is_named(form):
-    document = FORMATS[form](reports.CASES['left out'][0])
+def test_what_was_skipped_is_named(form):
+    document = FORMATS[form](reports.CASES['skipped'][0])
     if form == 'junit':
         skipped = cases(document)['config'].result[0]
         assert skipped.message == 'skipped on request'
@@ -249,7 +250,7 @@ def test_what_was_left_out_is_named(form):
         assert metrics['complete']['config',] == 0
         assert ('config',) not in metrics['result']
     elif form == 'html':
-        assert Page(document).badges['config'] == 'Left out'
+        assert Page(document).badges['config'] == 'Skipped'
     elif form == 'nagios':
         assert read_nagios(document)['config'] == 'skipped'
     assert 'site rules' in document
@@ -530,7 +531,7 @@ def test_a_finding_has_all_it_knows():
 @pytest.mark.parametrize('case, headline', [
     ('success', 'Success: nothing wrong was found'),
     ('waived', 'Success: what was found is waived'),
-    ('waived beside a warning', 'Warning: it works, but look at it'),
+    ('waived beside a warning', 'Warning: it works, but needs attention'),
     ('failure', 'Failure: fix this before you upgrade')])
 def test_the_headline(case, headline):
     assert ('h1', headline) in Page(html.render(reports.CASES[case][0])).texts

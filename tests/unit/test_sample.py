@@ -60,7 +60,7 @@ def statements(text):
 def test_nothing_is_found_in_it(backend, provision, tmp_path):
     path = tmp_path / 'octavia.conf'
     path.write_text(sample.render(backend, (), provision))
-    assert list(config.check(settings.load([('file', str(path))]))) == []
+    assert list(config.mistakes(settings.load([('file', str(path))]))) == []
     done = commands.run(
         'oslo-config-validator', '--namespace', 'octavia_v2_checks.task_flow',
         '--input-file', str(path))

@@ -112,7 +112,7 @@ def test_the_environment_wins(write, monkeypatch):
     assert loaded['engine'].origin == 'OS_TASK_FLOW__ENGINE'
     assert loaded['engine'].where['file'] is None
     assert loaded['max_workers'].error == 'value'
-    [override, invalid] = config.check(loaded)
+    [override, invalid] = config.mistakes(loaded)
     assert (override.id, override.file) == ('config.env-override', path)
     assert 'OS_TASK_FLOW__MAX_WORKERS' in invalid.message
 
@@ -202,7 +202,7 @@ def test_another_source_is_judged_and_named(write, served):
     assert loaded.get('jobboard_enabled') is True
     value = loaded['persistence_connection']
     assert (value.source, value.origin) == ('source', 'vault')
-    url, port = config.check(loaded)
+    url, port = config.mistakes(loaded)
     assert url.id == 'config.persistence-url'
     assert port.id == 'config.port-mismatch'
     for found in (url, port):
@@ -214,7 +214,7 @@ def test_another_source_is_judged_and_named(write, served):
 
 def test_a_source_that_does_not_answer_is_one_finding(write, served):
     loaded = from_source(write, served)
-    [found] = config.check(loaded)
+    [found] = config.mistakes(loaded)
     assert (found.id, found.line) == ('config.invalid-value', 2)
     assert 'vault' in found.message
     with pytest.raises(findings.Blocked):
@@ -226,7 +226,7 @@ def test_a_source_that_does_not_answer_is_one_finding(write, served):
 def test_a_source_without_a_driver(write):
     loaded = settings.load([('file', write(
         'a.conf', '[DEFAULT]\nconfig_source = nowhere\n'))])
-    [found] = config.check(loaded)
+    [found] = config.mistakes(loaded)
     assert found.id == 'config.invalid-value'
 
 
@@ -235,7 +235,7 @@ def test_our_own_source_is_no_source(write):
         '[DEFAULT]\nconfig_source = octavia_v2_checks\n'
         '[octavia_v2_checks]\ndriver = octavia_v2_checks\n')))])
     assert not loaded.broken_sources
-    assert list(config.check(loaded)) == []
+    assert list(config.mistakes(loaded)) == []
 
 
 def test_secrets_of_every_file_and_every_form(write):

@@ -12,10 +12,16 @@
 
 """The catalogue of findings as a page, and a role that refers to it.
 
-The directive ``finding-list`` takes no argument and prints every check with
-its findings, each with a label ``finding-ID``. The role ``finding`` takes an
-id and links to it; an id that does not exist is a warning, and so an error.
+The directive ``finding-list`` takes no argument and prints every check: a
+table of its findings, and then each finding with a label ``finding-ID``, its
+severity, an example, why it matters and the remedy. The role ``finding``
+takes an id and links to it; an id that does not exist is a warning, and so an
+error. The examples were recorded by tools/finding-examples.
 """
+
+import json
+import pathlib
+import textwrap
 
 from docutils import nodes
 from docutils import statemachine
@@ -25,21 +31,50 @@ from sphinx.util import nodes as sphinx_nodes
 
 from octavia_v2_checks import catalogue
 
+EXAMPLES = pathlib.Path(__file__).with_name('examples.json')
+
 
 def _lines() -> list[str]:
+    examples = json.loads(EXAMPLES.read_text('utf-8'))
     lines = []
     for check, title in catalogue.AREAS.items():
-        heading = f'{title} (``{check}``)'
-        lines += [heading, '-' * len(heading), '']
-        for entry in catalogue.area(check).values():
-            heading = f'``{entry.id}``'
-            lines += [f'.. _finding-{entry.id}:', '', heading,
-                      '~' * len(heading), '',
-                      f'*{entry.severity.capitalize()}.*']
-            for text in (entry.title, entry.why, f'Remedy: {entry.remedy}'):
-                lines += ['', *_literal(text).splitlines()]
-            lines.append('')
+        heading = title.removeprefix('AmphoraV2 ').capitalize()
+        lines += [f'.. _findings-{check}:', '', heading, '-' * len(heading),
+                  '']
+        if check in catalogue.CHECKS:
+            lines += [f'Row "{title}", check ``{check}``.', '']
+        entries = catalogue.area(check).values()
+        lines += _summary(entries)
+        for entry in entries:
+            lines += _entry(entry, examples.get(entry.id))
     return lines
+
+
+def _summary(entries) -> list[str]:
+    """Return a table: a line for each finding."""
+    lines = ['.. list-table::', '   :header-rows: 1', '   :widths: 30 10 60',
+             '   :class: findings', '', '   * - Finding', '     - Severity',
+             '     - Meaning']
+    for entry in entries:
+        lines += [f'   * - :ref:`finding-{entry.id}`',
+                  f'     - {entry.severity.capitalize()}',
+                  f'     - {_literal(entry.title)}']
+    return [*lines, '']
+
+
+def _entry(entry, example: str | None) -> list[str]:
+    """Return the section of a finding."""
+    heading = f'``{entry.id}``'
+    lines = [f'.. _finding-{entry.id}:', '', heading, '~' * len(heading), '',
+             _literal(entry.title), '',
+             f':Severity: {entry.severity.capitalize()}',
+             f':Why it matters: {_literal(entry.why)}']
+    if example:
+        lines += [':Example:', '   .. code-block:: none', '',
+                  *(f'      {line}' for line in textwrap.wrap(
+                      example, 74, break_long_words=False,
+                      break_on_hyphens=False)), '']
+    return [*lines, f':Remedy: {_literal(entry.remedy)}', '']
 
 
 def _literal(text: str) -> str:

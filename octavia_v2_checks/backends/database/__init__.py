@@ -12,8 +12,8 @@
 
 """A database named by an SQLAlchemy URL, as the checks see it.
 
-All of SQLAlchemy and of the driver is in a child process (:mod:`.child`), with
-one connection, which every check of a run asks.
+SQLAlchemy and the driver run in a child process (:mod:`.child`), with one
+connection that all checks of a run share.
 """
 
 import contextlib
@@ -36,21 +36,21 @@ _OPTION = 'task_flow.persistence_connection'
 #: Faults of a login that are about the database, not about the account.
 _OF_ONE_DATABASE = frozenset({'unknown-database', 'missing-privileges'})
 
-#: URL of MySQL, with a driver that can choose another database.
+#: URL of MySQL, with a driver that can switch to another database.
 _MYSQL = re.compile(r'(mysql(?:\+(?:pymysql|mysqldb|mysqlconnector))?://'
                     r'[^/?]*/)(\w+)(\?(?!.*plugin=).*)?')
 
-#: Detail of a fault where something else than the database may answer.
+#: Detail of a fault where something other than the database may answer.
 ODD = 'odd'
 
-#: Detail of a fault of one statement; the connection can be asked more.
+#: Detail of a fault of one statement; the connection stays usable.
 SLOW = 'slow'
 
 
 class QueryError(net.Portable):
     """The server refused a statement.
 
-    :ivar slug: what it means, or None if no table knows it
+    :ivar slug: what it means, or None if it is in no table
     :ivar code: error number or SQLSTATE, or the class of the exception
     """
 
@@ -61,7 +61,7 @@ class QueryError(net.Portable):
 
 
 class Unusable(net.Portable):
-    """A URL with which no connection can even be tried.
+    """A URL with which no connection can be attempted.
 
     :ivar reason: why, as part of a sentence
     """
@@ -75,8 +75,8 @@ class Database:
     """A database, the same for all checks of a run.
 
     :param text: its URL
-    :param deadline: from which connecting and each question take their time
-    :raises findings.Blocked: if the URL is of no use, which the config check
+    :param deadline: bounds connecting and each question
+    :raises findings.Blocked: if the URL is unusable, which the config check
         reports
     :raises net.Fault: ``driver-missing``
 
@@ -84,7 +84,7 @@ class Database:
     :ivar name: of the database; the path of an SQLite file
     :ivar user: of the account
     :ivar host: what is contacted: ``host:port``, or the path of a socket
-    :ivar down: what is wrong with hosts of the URL that were passed over
+    :ivar down: what is wrong with hosts of the URL that were skipped
     """
 
     def __init__(self, text: str, deadline: clocks.Deadline):
@@ -97,7 +97,7 @@ class Database:
         self._failure: Exception | None = None
         self.down: list[net.Fault] = []
         try:
-            # Nobody is waited for: only a slow disk takes time here.
+            # There is nothing to wait for here except a slow disk.
             said = self._child.ask('describe',
                                    clock=clocks.Clock(deadline.left()))
         except Unusable as exc:
@@ -107,12 +107,12 @@ class Database:
         self.user: str = said['user']
         self.host: str | None = said['host']
         self._places: list[hosts.Place] = said['places']
-        #: How libpq goes through several hosts.
+        #: How libpq tries several hosts.
         self._search = hosts.Search(*said['search'])
 
     @property
     def is_memory(self) -> bool:
-        """Whether the database lives in the memory of one process."""
+        """Whether the database is in the memory of one process."""
         return self.kind == 'sqlite' and self.name in ('', ':memory:')
 
     @property
@@ -123,11 +123,12 @@ class Database:
         return f'{self.user}@{self.host}/{self.name}'
 
     def connect(self) -> None:
-        """Connect and log in, once for all. Creates nothing, not even a file.
+        """Connect and log in, once for all callers. Creates nothing, not even
+        a file.
 
         :raises net.Fault: with a slug of the persistence check, the same for
-            everybody
-        :raises findings.Blocked: if the driver takes no such parameter
+            all callers
+        :raises findings.Blocked: if the driver does not accept a parameter
         """
         with self._alone():
             if not self._opened:
@@ -156,7 +157,7 @@ class Database:
                                             clock=clock)
         except net.Fault as fault:
             if fault.slug == 'not-writable':
-                # No host was what is asked for, so all were tried.
+                # No host had the requested role, so all were tried.
                 self._search.judge(self._places, looked, len(looked))
             raise self._stranger(fault) or fault from None
         if used:
@@ -167,7 +168,7 @@ class Database:
                       if net.endpoint(*place) == used), 0), standby)
 
     def _stranger(self, fault):
-        """Return the fault of a port that belongs to something else."""
+        """Return the fault for a port where another kind of server answers."""
         if len(self._places) != 1 or not (
                 fault.slug == 'timeout' or fault.detail == ODD):
             return None
@@ -187,9 +188,9 @@ class Database:
                          host=host)
 
     def rows(self, statement: str, *values: str) -> list[tuple]:
-        """Run one reading statement and return all its rows, as plain data.
+        """Run one read-only statement and return all its rows, as plain data.
 
-        :param values: what the ``%s`` in the statement stand for
+        :param values: values for the ``%s`` placeholders of the statement
         :raises QueryError: if the server refuses it
         :raises net.Fault: ``timeout`` or ``locked``, or what ended the
             connection
@@ -198,9 +199,9 @@ class Database:
 
     def schema(self, tables: list[str]
                ) -> tuple[list[str], list[tuple], list[tuple]]:
-        """Return the names of all tables, and what some of them consist of.
+        """Return the names of all tables, and the columns and indexes of some.
 
-        :param tables: those to look at, where they are there
+        :param tables: those to look at, if they exist
         :returns: names, ``(table, column, type)``, ``(table, index,
             unique)``
         :raises QueryError: and others, as :meth:`rows`
@@ -223,7 +224,8 @@ class Database:
 
     @contextlib.contextmanager
     def _alone(self):
-        """Wait for the others: a question's time begins with its turn."""
+        """Wait for other callers: the time of a question begins with its
+        turn."""
         if not self._turn.acquire(timeout=self._deadline.left()):
             raise clocks.OutOfTime
         try:
@@ -236,7 +238,8 @@ class Database:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Leave it open: others ask it, and the end of the run closes it."""
+        """Leave it open: other checks use it, and it is closed when the run
+        ends."""
 
 
 class _Neighbour(Database):

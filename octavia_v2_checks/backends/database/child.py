@@ -12,9 +12,9 @@
 
 """The child process of one database: SQLAlchemy's engine, one connection.
 
-What a worker's engine would meet is met here, with the same URL: its plug-ins,
-sockets, option files, and hosts. There is no pool, no second try, and every
-statement that is sent begins with one of :data:`READS`.
+It uses the same URL as the engine of a worker, with its plug-ins, sockets,
+option files and hosts. There is no pool, no retry, and every statement that is
+sent begins with one of :data:`READS`.
 """
 
 from collections.abc import Iterator
@@ -35,11 +35,11 @@ from octavia_v2_checks.backends.database import hosts
 from octavia_v2_checks.backends.database import locks
 from octavia_v2_checks.backends.database import sqlite
 
-#: Words with which a statement may begin. EXPLAIN carries nothing out.
+#: Words with which a statement may begin. EXPLAIN executes nothing.
 READS = frozenset({'SELECT', 'SHOW', 'EXPLAIN', 'DESCRIBE', 'SET', 'PRAGMA'})
 
-#: Parts of a question's time after which the server itself gives a statement
-#: up, and waiting for a lock.
+#: Fractions of the time of a question after which the server itself aborts a
+#: statement, and a wait for a lock.
 _STATEMENT = 0.8
 _LOCK = 0.4
 
@@ -48,19 +48,20 @@ _BRIEF = 0.5
 
 
 class Unread(Exception):
-    """A statement of ours does not begin as a reading one does."""
+    """A statement of ours does not begin like one that only reads."""
 
 
 def _guard(_connection, _cursor, statement, *_rest):
-    """Refuse what is not on the list of reads, just before it is sent."""
+    """Refuse a statement that is not on the list of reads, just before
+    sending."""
     if statement.split(None, 1)[0].upper() not in READS:
         raise Unread
 
 
 def _unusable(exc: Exception) -> database.Unusable | None:
-    """Return what a driver says of its parameters, if that is it."""
+    """Return what a driver says about its parameters, if that is the error."""
     if isinstance(exc, TypeError) and 'argument' in str(exc.args):
-        return database.Unusable('the database driver does not take a '
+        return database.Unusable('the database driver does not accept a '
                                  'parameter of persistence_connection')
     if isinstance(exc, UnicodeEncodeError):
         return database.Unusable('the database driver cannot send the '
@@ -72,7 +73,7 @@ def _unusable(exc: Exception) -> database.Unusable | None:
 
 
 def _plain(value: Any) -> Any:
-    """Return what a driver gives for a column, as plain data."""
+    """Return the value that a driver returns for a column, as plain data."""
     if value is None or isinstance(value, (bool, int, float, str, bytes)):
         return value
     if isinstance(value, decimal.Decimal):
@@ -92,11 +93,11 @@ class Server:
         self._connection: Any = None
         self._search: tuple = (False, False, '')
         self._several = False
-        #: Of the session, in seconds; None where there is none yet.
+        #: Limits of the session, in seconds; None while they are not set.
         self._limit: float | None = None
 
     def describe(self) -> dict[str, Any]:
-        """Return what a URL says, without contacting anything.
+        """Return the contents of a URL, without contacting anything.
 
         :raises database.Unusable: if SQLAlchemy or the driver cannot use it
         :raises net.Fault: ``driver-missing``
@@ -118,8 +119,8 @@ class Server:
         except ValueError:
             # As many ports as hosts, or one, and each of them a number.
             raise database.Unusable(
-                'persistence_connection names hosts and ports that do not '
-                'fit together') from None
+                'persistence_connection has a different number of hosts and '
+                'ports') from None
         self._login = faults.Login(
             self._kind, target.host, target.user, target.name,
             drivers.plain(self._kind, dialect.driver, asked))
@@ -142,7 +143,7 @@ class Server:
         :returns: what was contacted, None if that is as described; and
             whether it is a standby, if the URL prefers one
         :raises net.Fault: with a slug of the persistence check
-        :raises database.Unusable: if the driver takes no such parameter
+        :raises database.Unusable: if the driver does not accept a parameter
         """
         from sqlalchemy import event
         event.listen(self._engine, 'before_cursor_execute', _guard)
@@ -180,7 +181,7 @@ class Server:
         return connection
 
     def _resolve(self, host, port):
-        """Look a name up where the witness sees it: drivers in C hide it."""
+        """Resolve a name where the witness sees it: drivers in C hide that."""
         try:
             socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
@@ -222,9 +223,9 @@ class Server:
 
     def rows(self, statement: str, values: tuple, name: str, seconds: float
              ) -> list[tuple]:
-        """Run one reading statement and return all its rows, as plain data.
+        """Run one read-only statement and return all its rows, as plain data.
 
-        :param values: what the ``%s`` in it stand for
+        :param values: values for its ``%s`` placeholders
         :param name: of the database, of those of a MySQL server
         :param seconds: that there are
         :raises database.QueryError: if the server refuses it
@@ -235,7 +236,7 @@ class Server:
             return self._rows(statement, values)
 
     def _choose(self, name, seconds):
-        """Choose another database of a MySQL server than the last one."""
+        """Switch to another database of a MySQL server."""
         if self._kind != 'mysql' or name in ('', self._login.name):
             return
         raw = self._raw()
@@ -284,7 +285,7 @@ class Server:
 
     @contextlib.contextmanager
     def _asking(self, seconds: float) -> Iterator[None]:
-        """Let the server itself give up what takes too long."""
+        """Have the server itself abort what takes too long."""
         try:
             self._bound(seconds * _STATEMENT, seconds * _LOCK)
             yield
@@ -296,15 +297,15 @@ class Server:
             self._end()
 
     def _end(self):
-        """End the transaction; one that is not there any more has ended."""
+        """End the transaction, if there still is one."""
         if self._kind == 'postgresql':
             with contextlib.suppress(Exception):
                 self._connection.rollback()
 
     def _bound(self, statement, lock):
         if self._kind == 'postgresql':
-            # For this transaction only: the next on the same connection may
-            # be somebody else's, behind PgBouncer.
+            # For this transaction only: behind PgBouncer, the next one on the
+            # same connection may belong to another client.
             limits = {'statement_timeout': statement}
             if self._engine.dialect.server_version_info >= (9, 3):
                 limits['lock_timeout'] = lock
@@ -326,7 +327,7 @@ class Server:
             try:
                 self._rows('SET SESSION ' + ', '.join(wanted))
             except Exception as exc:
-                # An old server, or a proxy, may know no such limit.
+                # An old server, or a proxy, may not support the limit.
                 orig = getattr(exc, 'orig', None) or exc
                 if errors.meaning('mysql', orig)[0] not in (
                         errors.OF_STATEMENTS):
@@ -343,7 +344,7 @@ class Server:
         if self._kind == 'mysql':
             waited = max(1, round(waited))
         slow = getattr(said, 'detail', None) == database.SLOW
-        # The limit of a lock is whole seconds in MySQL.
+        # MySQL takes whole seconds for a lock.
         if slug != 'locked' and not (slow and seconds * _STATEMENT <= waited):
             return said
         self._end()
@@ -361,6 +362,6 @@ class Server:
             self._end()
 
     def close(self) -> None:
-        """Say good-bye to the server."""
+        """End the session with the server."""
         if self._connection is not None:
             self._connection.close()

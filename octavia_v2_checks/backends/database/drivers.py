@@ -12,8 +12,8 @@
 
 """What is peculiar to each driver: where it connects, its limits, its guard.
 
-Whatever the URL says, a server gets no file of this host (``LOAD DATA
-LOCAL``), and nothing that was to be run at the login but a ``SET``.
+Whatever the URL says, a server cannot read files of this host (``LOAD DATA
+LOCAL``), and nothing but a ``SET`` is run after the login.
 """
 
 import os
@@ -27,7 +27,7 @@ from octavia_v2_checks.backends.database import optionfile
 
 DEFAULT_PORTS = {'mysql': 3306, 'postgresql': 5432}
 
-#: The flag with which a MySQL client says that it sends files.
+#: The flag with which a MySQL client offers to send files.
 _LOCAL_FILES = 128
 
 #: The flag with which a MySQL server says that it has TLS.
@@ -54,8 +54,8 @@ _FILES: dict[str, dict[str, Any]] = {
                        'allow_local_infile_in_path': None},
 }
 
-#: MySQL's drivers that are written in C, or use a C library: they read option
-#: files after what they are told here.
+#: MySQL drivers that are written in C, or use a C library: they read option
+#: files after these arguments.
 _IN_C = ('mysqldb', 'mariadbconnector')
 
 _NAMES = {'user': ('user', 'username'), 'database': ('database', 'db',
@@ -111,7 +111,7 @@ class Target:
 
     @property
     def search(self) -> tuple:
-        """How several hosts are gone through: fields of hosts.Search."""
+        """How several hosts are tried: fields of hosts.Search."""
         asked = self._asked
         return ('connect_timeout' not in asked,
                 asked.get('load_balance_hosts') == 'random',
@@ -135,7 +135,7 @@ def _option_file(asked):
 
 
 def plain(kind: str, driver: str, asked: dict[str, Any]) -> bool:
-    """Return whether a connection is not encrypted, as far as one can tell.
+    """Return whether a connection is unencrypted, as far as that is known.
     """
     if kind == 'postgresql':
         return asked.get('sslmode') == 'disable'
@@ -147,12 +147,12 @@ def plain(kind: str, driver: str, asked: dict[str, Any]) -> bool:
 
 def restrict(kind: str, driver: str, asked: dict[str, Any], seconds: float
              ) -> None:
-    """Change what a driver is asked: it waits for as long, and is guarded.
+    """Set time limits and guards in the arguments of a driver.
 
-    A limit of the URL that is stricter is the worker's own, and stays.
+    A stricter limit in the URL also applies to the worker, and is kept.
 
     :param seconds: that there are
-    :raises net.Fault: if the server could read files even so
+    :raises net.Fault: if the server could read files nevertheless
     """
     for name in _LIMITS.get(driver, ()):
         limit: float = seconds
@@ -176,7 +176,7 @@ def restrict(kind: str, driver: str, asked: dict[str, Any], seconds: float
             'undetermined', 'The option file that persistence_connection '
             'names has local-infile, with which the database server may read '
             'files of this host; so nothing was contacted.',
-            'Take local-infile out of that file.')
+            'Remove local-infile from that file.')
 
 
 def connect(driver: str, dbapi: Any, args: list, asked: dict[str, Any]
@@ -190,7 +190,7 @@ def connect(driver: str, dbapi: Any, args: list, asked: dict[str, Any]
 
 
 def settle(driver: str, connection: Any) -> None:
-    """Make a new connection one for reading, from the first statement on."""
+    """Make a new connection read-only, from the first statement on."""
     if driver == 'psycopg2':
         connection.readonly = True
     elif driver == 'psycopg':
@@ -200,10 +200,10 @@ def settle(driver: str, connection: Any) -> None:
 
 
 def _pymysql(dbapi):
-    """Return PyMySQL's connection, which connects in less time.
+    """Return a PyMySQL connection that connects faster.
 
-    Unless it is told of an authority, it encrypts and compares nothing, but
-    loads all authorities of the machine, which takes longer than the rest.
+    Without a CA, PyMySQL encrypts and verifies nothing, but loads all CA
+    certificates of the machine, which takes longer than the rest.
     """
     import ssl
     base: Any = dbapi.connections.Connection
@@ -221,7 +221,7 @@ def _pymysql(dbapi):
             try:
                 super().connect(sock)
             except Exception as exc:
-                # What the server has shown of itself before it refused.
+                # What the server disclosed before it refused.
                 offers = getattr(self, 'server_capabilities', 0) & _TLS
                 exc.unencrypted = bool(  # type: ignore[attr-defined]
                     offers and not self._secure)

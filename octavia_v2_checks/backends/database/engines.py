@@ -46,13 +46,14 @@ def make(text: str) -> Any:
     except ImportError as error:
         raise faults.module_missing(error) from None
     except Exception as error:
-        # Nothing of SQLAlchemy's own: a plug-in may raise anything.
+        # Not an error of SQLAlchemy: a plug-in may raise anything.
         raise net.Fault(
-            'undetermined', f'SQLAlchemy cannot make an engine of '
-            f'persistence_connection ({type(error).__name__}).') from None
+            'undetermined', 'SQLAlchemy cannot create an engine from '
+                            'persistence_connection '
+                            f'({type(error).__name__}).') from None
     if kind in ('mysql', 'mariadb'):
-        # There is no transaction to end, and a Galera node outside the
-        # primary component refuses the words.
+        # There is no transaction to end, and a Galera node outside the primary
+        # component refuses the statement.
         dialect: Any = engine.dialect
         dialect.do_rollback = dialect.do_commit = lambda _connection: None
     return engine
@@ -63,24 +64,24 @@ def _options(kind: str, driver: str, pool: Any) -> dict[str, Any]:
     if kind != 'postgresql':
         options['isolation_level'] = 'AUTOCOMMIT'
     elif driver in ('psycopg2', 'psycopg'):
-        # It would be looked for at the login, with a savepoint around it.
+        # It would be queried after the login, inside a savepoint.
         options['use_native_hstore'] = False
     return options
 
 
 def asked(engine: Any) -> dict[str, Any]:
-    """Return the parameters that the driver will be given.
+    """Return the parameters that are passed to the driver.
 
-    :raises database.Unusable: if SQLAlchemy does not take those of the URL
+    :raises database.Unusable: if SQLAlchemy does not accept those of the URL
     """
     from sqlalchemy import exc
     try:
         return engine.dialect.create_connect_args(engine.url)[1]
     except exc.ArgumentError:
         raise database.Unusable(
-            'persistence_connection names its hosts in a way that SQLAlchemy '
-            'does not take') from None
+            'persistence_connection names its hosts in a form that SQLAlchemy '
+            'does not accept') from None
     except ValueError:
         raise database.Unusable(
             'persistence_connection has a parameter with a value that '
-            'SQLAlchemy does not take') from None
+            'SQLAlchemy does not accept') from None

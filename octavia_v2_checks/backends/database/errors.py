@@ -12,10 +12,10 @@
 
 """What the drivers' errors mean, at the login and at every question.
 
-Numbers are those of the MySQL and MariaDB manuals, codes those of
-PostgreSQL's appendix A. One table per server: what no table knows is
-``undetermined``, and is named by its class and number only, because the
-texts repeat what they were given.
+Numbers are those of the MySQL and MariaDB manuals, codes those of PostgreSQL's
+appendix A. One table per server: what is in no table is ``undetermined``, and
+is named by its class and number only, because the texts repeat their
+arguments.
 """
 
 import errno
@@ -25,7 +25,8 @@ from typing import Any
 
 from octavia_v2_checks.backends import net
 
-#: MySQL error number -> slug. 2003 and 2013 depend on what is below them.
+#: MySQL error number -> slug. The meaning of 2003 and 2013 depends on their
+#: cause.
 MYSQL_ERRORS = {
     1040: 'too-many-connections', 1135: 'too-many-connections',
     1203: 'too-many-connections', 1226: 'too-many-connections',
@@ -41,8 +42,8 @@ MYSQL_ERRORS = {
     1047: 'not-writable', 1290: 'not-writable', 1792: 'not-writable',
     1836: 'not-writable', 3100: 'not-writable',
     2026: 'tls', 3159: 'tls',
-    # The server ends, or ends this session; what a proxy says that has no
-    # server; the client's own words for a connection that is gone.
+    # The server or the session ends; a proxy has no server; the client itself
+    # has lost the connection.
     1053: 'refused', 1079: 'refused', 1927: 'refused', 3032: 'refused',
     3168: 'refused', 3169: 'refused', 4031: 'refused',
     1129: 'refused', 1158: 'refused', 1159: 'refused', 1160: 'refused',
@@ -52,15 +53,15 @@ MYSQL_ERRORS = {
     2007: 'wrong-protocol', 2027: 'wrong-protocol',
     1205: 'locked',
     1969: 'timeout', 3024: 'timeout', 1317: 'timeout',
-    # It asks for a file of this host, which no server does unasked.
+    # It requests a file of this host, which no genuine server does.
     1148: 'hostile', 2068: 'hostile', 3948: 'hostile', 4166: 'hostile',
 }
 
 #: MySQL error number of a missing table.
 MYSQL_NO_TABLE = 1146
 
-#: What libpq says when the server is gone; which of them, and at which step,
-#: is a matter of microseconds.
+#: What libpq says when the server is gone; which text, and at which step,
+#: depends on timing.
 _GONE = ('server closed the connection', 'Connection reset by peer',
          'Broken pipe', 'Transport endpoint is not connected')
 
@@ -76,9 +77,9 @@ POSTGRES_ERRORS = {
     '55P03': 'locked', '57014': 'timeout',
 }
 
-#: libpq gives no SQLSTATE while connecting, only words (C locale or not, the
-#: server's own messages below are in the server's language; these are the
-#: ones Octavia's deployments have). Those of PgBouncer are among them.
+#: libpq gives no SQLSTATE while connecting, only texts. Messages of the server
+#: are in the language of the server; these are the ones that deployments of
+#: Octavia have. Those of PgBouncer are among them.
 POSTGRES_WORDS = (
     ('password authentication failed', 'access-denied'),
     ('SASL authentication failed', 'access-denied'),
@@ -98,7 +99,7 @@ POSTGRES_WORDS = (
     ('unsupported startup parameter', 'parameter'),
     ('invalid response to SSL negotiation', 'wrong-protocol'),
     ('expected authentication request', 'wrong-protocol'),
-    # Both are said of a connection that was reset a moment before.
+    # Both occur for a connection that was reset a moment before.
     ('could not send SSL negotiation packet', 'refused'),
     ('could not send startup packet', 'refused'),
     ('server does not support SSL', 'tls'),
@@ -116,22 +117,22 @@ POSTGRES_WORDS = (
     ('session is not read-only', 'not-writable'),
 )
 
-#: What PyMySQL raises at a greeting that is none.
+#: What PyMySQL raises for an invalid greeting.
 _UNREADABLE = ('error', 'IndexError', 'UnicodeDecodeError')
 
-#: Slugs that are about one statement; the others are about the connection,
-#: or all that can be asked over it.
+#: Slugs that concern one statement; the others concern the connection, or
+#: everything that is sent over it.
 OF_STATEMENTS = frozenset({None, 'missing-privileges', 'unknown-database',
                            'not-writable'})
 
 
 def meaning(kind: str, exc: BaseException, plain: bool = False
             ) -> tuple[str | None, Any]:
-    """Say what the driver's exception means.
+    """Return what an exception of the driver means.
 
     :param kind: ``mysql``, ``postgresql`` or ``sqlite``
     :param plain: whether the connection is not encrypted
-    :returns: slug, or None if no table knows it, and the code
+    :returns: slug, or None if it is in no table, and the code
     """
     below = getattr(exc, 'original_exception', None) or exc
     code = code_of(exc)
@@ -187,9 +188,9 @@ def _of_postgresql(exc, code, plain):
 
 def is_odd(kind: str, exc: BaseException, slug: str | None, code: Any
            ) -> bool:
-    """Whether something else than the database may have answered so.
+    """Whether something other than the database may have answered.
 
-    What has a number of the server's comes from one.
+    An error with a number of the server comes from a real one.
     """
     numbered = (kind == 'mysql' and isinstance(code, int)
                 and not 2000 <= code < 3000)
@@ -203,8 +204,8 @@ def hung_up(exc):
             or any(words in str(exc.args) for words in _GONE))
 
 
-#: What PyMySQL and mysqlclient need for what a server asks: words of their
-#: errors -> the distribution.
+#: What PyMySQL and mysqlclient need for an authentication method: words of
+#: their errors -> the distribution.
 _NEEDED = (('cryptography', 'cryptography'), ('pynacl', 'PyNaCl'),
            ('nacl', 'PyNaCl'))
 
@@ -225,7 +226,7 @@ def plugin_of(exc: BaseException) -> str:
 
 
 def code_of(exc):
-    """Return MySQL's error number or the SQLSTATE, whatever the driver.
+    """Return the MySQL error number or the SQLSTATE, whatever the driver.
 
     Numbers come first: PyMySQL's errors have a SQLSTATE too.
     """
@@ -243,16 +244,16 @@ def account_of(exc):
     return f'{found[1]}@{found[2]}' if found else None
 
 
-#: The operating system's words -> its number.
+#: Text of the operating system -> its error number.
 _WORDS = {os.strerror(number): number for number in (
     errno.ECONNREFUSED, errno.ENOENT, errno.EHOSTUNREACH, errno.ENETUNREACH,
     errno.EADDRNOTAVAIL, errno.EACCES, errno.EPERM)}
 
 
 def our_errno(exc: BaseException) -> int | None:
-    """Return why this host opened no connection, None if that is not it.
+    """Return why this host opened no connection, None for another cause.
 
-    libmysqlclient writes the number at the end, libpq its words.
+    libmysqlclient appends the number, libpq the text.
     """
     below = getattr(exc, 'original_exception', None) or exc
     if isinstance(below, OSError) and below.errno and below.errno > 0:
@@ -265,7 +266,7 @@ def our_errno(exc: BaseException) -> int | None:
 
 
 def place_of(exc: BaseException) -> str | None:
-    """Return what an error says was contacted: a socket, or a host."""
+    """Return what was contacted according to an error: a socket, or a host."""
     words = ' '.join(map(str, exc.args))
     found = re.search(r"""socket ["']([^"']+)["']""", words)
     if found:

@@ -34,16 +34,16 @@ _UNBLOCK = ('On the database server, as an administrator (MySQL 8.4 has '
 #: MySQL error number of a refused login.
 _REFUSED_LOGIN = 1045
 
-#: Error numbers of a server, or of a proxy before it, and what they mean.
+#: Error numbers of a server, or of a proxy in front of it, and what they mean.
 _REFUSALS = {
     1053: 'the server is shutting down',
     1079: 'the server is shutting down',
-    1927: 'the session was killed, on the server or by a proxy before it',
+    1927: 'the session was killed, on the server or by a proxy in front of it',
     3032: 'the server is in offline mode',
     3168: 'the server is not available',
     3169: 'the session was killed',
     4031: 'the session was idle for too long',
-    9001: 'it is a proxy that reaches no server',
+    9001: 'it is a proxy that cannot reach a server',
     '57P01': 'the server is shutting down, or the session was ended',
     '57P02': 'the server is crashing',
     '57P03': 'the server is starting or stopping',
@@ -51,15 +51,16 @@ _REFUSALS = {
     '25P03': 'the session was idle for too long',
 }
 
-#: The same where libpq has no number: words of its errors.
+#: The same where libpq gives no number: words of its errors.
 _SAID = (
     ('the database system is', 'the server is starting or stopping'),
     ('terminating connection', 'the session was ended'),
-    ('server login', 'it is PgBouncer, which reaches no server'),
-    ('cannot connect to server', 'it is PgBouncer, which reaches no server'),
+    ('server login', 'it is PgBouncer, which cannot reach a server'),
+    ('cannot connect to server', 'it is PgBouncer, which cannot reach a '
+                                 'server'),
 )
 
-#: The package of a driver's module, where it has another name.
+#: Module of a driver -> its package, where the names differ.
 _PACKAGES = {'MySQLdb': 'mysqlclient', 'pymysql': 'PyMySQL',
              'psycopg2': 'psycopg2-binary', 'psycopg': "'psycopg[binary]'",
              'mysql': 'mysql-connector-python'}
@@ -87,13 +88,13 @@ def module_missing(exc: ImportError) -> net.Fault:
     if not isinstance(exc, ModuleNotFoundError):
         return net.Fault(
             'driver-missing',
-            f'The Python module {module}, which persistence_connection asks '
-            f'for, is installed in this environment and cannot be loaded.',
+            f'The Python module {module}, which persistence_connection '
+            'requires, is installed in this environment and cannot be loaded.',
             f'pip install --force-reinstall {package}')
     return net.Fault(
         'driver-missing',
-        f'The Python module {module}, which persistence_connection asks '
-        f'for, is not installed in this environment.',
+        f'The Python module {module}, which persistence_connection requires, '
+        'is not installed in this environment.',
         f'pip install {package}')
 
 
@@ -101,25 +102,25 @@ def plugin_missing(name: str) -> net.Fault:
     """Return the fault of an SQLAlchemy plug-in that is not installed."""
     return net.Fault(
         'driver-missing', f'The SQLAlchemy plug-in {name}, which '
-        f'persistence_connection asks for, is not installed in this '
-        f'environment.',
-        f'Install the package that brings it, in an entry point '
+                          'persistence_connection requires, is not installed '
+                          'in this environment.',
+        'Install the package that provides it in an entry point '
         f'sqlalchemy.plugins (if it has the same name: pip install {name}), '
-        f'or take plugin={name} out of [task_flow] persistence_connection.')
+        f'or remove plugin={name} from [task_flow] persistence_connection.')
 
 
 def late(host: str, seconds: float) -> net.Fault:
-    """Return the fault of a server that said nothing in time."""
+    """Return the fault of a server that did not answer in time."""
     return net.late(host, 'answer', seconds)
 
 
 def of_login(login: Login, exc: BaseException, seconds: float) -> net.Fault:
     """Return the fault of a login that failed.
 
-    :param seconds: that it had
+    :param seconds: that were available
     """
     if not re.search('[:/]', login.host):
-        # Only the driver's library knows where it went.
+        # Only the library of the driver knows where it connected.
         login = login._replace(host=errors.place_of(exc) or login.host)
     slug, code = errors.meaning(login.kind, exc, login.plain)
     fault = _of_login(login, exc, seconds, slug, code)
@@ -136,8 +137,9 @@ def _of_login(login, exc, seconds, slug, code):
         return stream.unconnected(login.host, OSError(number, ''))
     if slug is None or slug not in _LOGIN:
         return net.Fault(
-            'undetermined', f'Connecting to {login.host} failed in a way that '
-            f'has no name here ({type(exc).__name__}{_number(code)}).',
+            'undetermined', f'Connecting to {login.host} failed for an '
+                            'unrecognised reason '
+                            f'({type(exc).__name__}{_number(code)}).',
             host=login.host)
     return _LOGIN[slug](login, exc, code)
 
@@ -146,15 +148,15 @@ def of_question(login: Login, exc: BaseException, seconds: float
                 ) -> net.Fault | database.QueryError:
     """Return what to raise where a statement failed.
 
-    :param seconds: that it had
+    :param seconds: that were available
     """
     slug, code = errors.meaning(login.kind, exc)
     if login.kind != 'sqlite' and slug not in errors.OF_STATEMENTS:
         if slug == 'timeout' and code in (1969, 3024, 1317, '57014'):
             return net.Fault(
-                'timeout', f'{login.host} answers, and did not finish a '
-                f'question within {seconds:g} s{_number(code)}.',
-                'Look on the server for what keeps it busy: ' + (
+                'timeout', f'{login.host} answers, and did not finish a query '
+                           f'within {seconds:g} s{_number(code)}.',
+                'Check on the server what keeps it busy: ' + (
                     'SHOW FULL PROCESSLIST;' if login.kind == 'mysql' else
                     'SELECT * FROM pg_stat_activity;')
                 + ' --probe-timeout allows more time.',
@@ -162,7 +164,7 @@ def of_question(login: Login, exc: BaseException, seconds: float
         if errors.hung_up(exc) or (slug == 'refused'
                                    and code not in _REFUSALS):
             return net.Fault('refused', f'{login.host} closed the connection '
-                             f'while it was asked.', host=login.host)
+                                        'during a query.', host=login.host)
         return of_login(login, exc, seconds)
     return database.QueryError(slug, code or type(exc).__name__)
 
@@ -197,13 +199,13 @@ def _denied(login, exc, code):
         return net.Fault('access-denied', f'{text}.', host=login.host)
     return net.Fault(
         'access-denied', f'{text} on a connection without TLS. Either the '
-        f'password is wrong, or it is right and the account, or the server, '
-        f'demands TLS: the answer is the same.',
+                         'password is wrong, or it is right and the account, '
+                         'or the server, requires TLS: the error is the same.',
         'Set the password of the account and the one in [task_flow] '
         'persistence_connection to the same text. If they are the same, and '
         'SHOW CREATE USER says REQUIRE SSL or the variable '
-        'require_secure_transport is ON, take ssl_disabled out of the URL '
-        'and add ssl_ca=/path/to/the/ca.pem.', host=login.host)
+        'require_secure_transport is ON, remove ssl_disabled from the URL and '
+        'add ssl_ca=/path/to/the/ca.pem.', host=login.host)
 
 
 def _expired(login, exc, code):
@@ -211,7 +213,8 @@ def _expired(login, exc, code):
         errors.account_of(exc) or f'{login.user}@%')
     return net.Fault(
         'password-expired', f'The password of {login.user!r} on {login.host} '
-        f'has expired{_number(code)}: it can log in, and ask nothing.'
+                            f'has expired{_number(code)}: the account can log '
+                            'in, but run no statement.'
         if code == 1820 else f'The password of {login.user!r} on '
         f'{login.host} has expired{_number(code)}.',
         f"On the database server, as an administrator, with the host that "
@@ -225,9 +228,10 @@ def _driver(login, exc, code):
     package = errors.needed(exc)
     if package:
         return net.Fault(
-            'driver-missing', f'The way in which {login.host} wants '
-            f'{login.user!r} to log in needs the Python package {package}, '
-            f'which is not installed in this environment.',
+            'driver-missing', f'The authentication method that '
+            f'{login.host} requires of {login.user!r} needs the Python '
+            f'package {package}, which is not installed in this '
+            f'environment.',
             f'pip install {package}', host=login.host)
     plugin = errors.plugin_of(exc)
     ways = {'caching_sha2_password': 'cryptography',
@@ -236,13 +240,13 @@ def _driver(login, exc, code):
              f'mysql+pymysql in [task_flow] persistence_connection; or '
              if plugin in ways else '')
     return net.Fault(
-        'driver-missing', f'The driver cannot log in to {login.host} in the '
-        f'way that it demands of {login.user!r}{_number(code)}'
+        'driver-missing', f'The driver does not support the authentication '
+        f'method that {login.host} requires of {login.user!r}{_number(code)}'
         + (f': it has no authentication plug-in {plugin}.' if plugin
            else '.'),
-        f'{helps}give the account another way to log in, on the server: '
-        f'ALTER USER … IDENTIFIED WITH caching_sha2_password (MySQL) or '
-        f'IDENTIFIED VIA mysql_native_password (MariaDB).'.replace(
+        f'{helps}change the authentication method of the account, on the '
+        'server: ALTER USER … IDENTIFIED WITH caching_sha2_password (MySQL) '
+        'or IDENTIFIED VIA mysql_native_password (MariaDB).'.replace(
             'give', 'Give', not helps), host=login.host)
 
 
@@ -252,7 +256,7 @@ def _no_database(login, exc, code):
         remedy = (f'CREATE DATABASE {statements.identifier(name)} OWNER '
                   f'{statements.identifier(login.user)};')
     else:
-        # Only to an account with rights on it the server says so.
+        # The server says so only to an account with privileges on it.
         remedy = f'CREATE DATABASE IF NOT EXISTS {statements.quoted(name)};'
     return net.Fault('unknown-database', f'{login.host} has no database '
                      f'{name!r}{_number(code)}.', remedy, host=login.host)
@@ -266,7 +270,7 @@ def _no_privilege(login, exc, code):
                   f'{statements.identifier(login.name)} TO '
                   f'{statements.identifier(login.user)};')
     else:
-        # MySQL gives the same answer for a database that is not there.
+        # MySQL gives the same answer for a database that does not exist.
         remedy = (f'CREATE DATABASE IF NOT EXISTS '
                   f'{statements.quoted(login.name)}; ' + statements.grant(
                       statements.RUNTIME + statements.MIGRATION, login.name,
@@ -279,17 +283,18 @@ def _no_privilege(login, exc, code):
 def _not_writable(login, exc, code):
     return net.Fault(
         'not-writable', f'{login.host} is not ready for '
-        f'queries{_number(code)}; a Galera node that is not in the primary '
-        f'component answers so.' if code else
-        f'No server at {login.host} is what target_session_attrs asks for: '
-        f'one that takes writes.', host=login.host)
+                        f'queries{_number(code)}; this is the answer of a '
+                        'Galera node outside the primary '
+                        'component.' if code else
+        f'No server at {login.host} is what target_session_attrs requires: '
+        'one that accepts writes.', host=login.host)
 
 
 def _parameter(login, exc, code):
     return net.Fault(
         'refused', f'{login.host} is PgBouncer, which refuses a parameter of '
         f'persistence_connection that is sent at the start.',
-        'Take options out of the URL, or have it ignored in pgbouncer.ini: '
+        'Remove options from the URL, or have it ignored in pgbouncer.ini: '
         'ignore_startup_parameters = options', host=login.host)
 
 
@@ -307,8 +312,9 @@ def _tls(login, exc, code):
 
 
 def _protocol(login, exc, code):
-    return net.Fault('wrong-protocol', f'{login.host} answers, but not as '
-                     f'{database.PRODUCTS[login.kind]} does.',
+    return net.Fault('wrong-protocol', f'{login.host} answers, but not with '
+                                       'the protocol of '
+                                       f'{database.PRODUCTS[login.kind]}.',
                      host=login.host)
 
 
@@ -323,9 +329,10 @@ _LOGIN = {
     'too-many-connections': _worded(
         'too-many-connections', '{0} has no connection left for {1!r}{2}.'),
     'hostile': _worded(
-        'undetermined', '{0} asked for a file of this host in place of an '
-        'answer, and got none. No database server does that unasked: '
-        'something else answers there, or somebody is in between.'),
+        'undetermined', '{0} requested a file of this host instead of '
+                        'answering, and got none. No genuine database server '
+                        'does that: something else answers there, or somebody '
+                        'intercepts the connection.'),
     'locked': _worded('locked', '{0} answers, and a lock keeps the login '
                       'waiting{2}.'),
 }

@@ -12,9 +12,9 @@
 
 """A PostgreSQL URL that names several hosts: which of them answer?
 
-libpq tries them in turn, and goes on to the next from one that cannot be
-reached. Here each is asked by a process of its own, so that one that drops
-packets does not use up the time of the others.
+libpq tries them in turn, and continues with the next where one cannot be
+reached. Here a separate process asks each, so that one that drops packets does
+not use up the time of the others.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ from octavia_v2_checks.backends import net
 from octavia_v2_checks.backends import sniff
 from octavia_v2_checks.backends import witness as witness_
 
-#: What libpq goes on from to the next host; anything else ends its search.
+#: Faults after which libpq tries the next host; anything else ends its search.
 _PASSED_OVER = frozenset({'refused', 'timeout', 'unresolvable'})
 
 Place = tuple[str, int]
@@ -48,10 +48,10 @@ def split(host: str, port: Any, default: int) -> list[Place]:
 
 
 class Search(NamedTuple):
-    """How libpq goes through the hosts.
+    """How libpq tries the hosts.
 
     :ivar patient: whether it waits for each without a limit
-    :ivar random: whether it begins anywhere
+    :ivar random: whether it begins with a random host
     :ivar attributes: ``target_session_attrs``, '' where there are none
     """
 
@@ -62,11 +62,11 @@ class Search(NamedTuple):
     def judge(self, places: Sequence[Place],
               looked: Sequence[net.Fault | None], used: int | None = None,
               standby: bool = False) -> None:
-        """Find out whether a worker waits for a host that stays silent.
+        """Determine whether a worker waits for a host that stays silent.
 
         :param looked: what is wrong with each place
-        :param used: number of the place that the client has chosen, None
-            while it has not begun
+        :param used: number of the place that the client has chosen, None if it
+            has not started
         :param standby: whether that is one
         :raises net.Fault: ``timeout``
         """
@@ -81,19 +81,20 @@ class Search(NamedTuple):
         for fault in looked[:tried]:
             if fault and fault.slug == 'timeout':
                 raise net.Fault(
-                    'timeout', f'{fault.text} Workers wait there and do not '
-                    f'try the next host.', 'Start that server, and add '
+                    'timeout', f'{fault.text} Workers wait for it and do not '
+                               'try the next '
+                               'host.', 'Start that server, and add '
                     'connect_timeout=2 to the parameters of [task_flow] '
                     'persistence_connection.', host=fault.host)
 
 
 def look(places: Sequence[Place], deadline: clocks.Deadline
          ) -> list[net.Fault | None]:
-    """Find out which places a client could use.
+    """Determine which places a client could use.
 
     :returns: for each place what is wrong with it, None where it answers
-    :raises net.Fault: for a place from which libpq does not go on to the
-        next, and where no place answers
+    :raises net.Fault: for a place after which libpq does not try the next, and
+        if no place answers
     """
     looks = [isolated.Child(deadline, f'{__name__}:Look') for _ in places]
     for child, place in zip(looks, places, strict=True):
@@ -120,10 +121,10 @@ def _answer(child):
 
 
 class Look:
-    """Asks one place; lives in a child process."""
+    """Asks one place; runs in a child process."""
 
     def at(self, host: str, port: int) -> None:
-        """Find out whether a PostgreSQL answers.
+        """Determine whether a PostgreSQL server answers.
 
         :raises net.Fault: if none does
         """
@@ -143,14 +144,14 @@ class Look:
             raise net.Fault('refused', f'{peer} closed the connection at '
                             f'once.', host=peer)
         if answer not in (b'S', b'N', b'E'):
-            # Half a second is enough for what has just answered.
+            # Half a second is enough for a server that has just answered.
             name = recognise(host, port, 0.5) or 'something else'
             raise net.Fault('wrong-protocol', f'{peer} is {name}, not '
                             f'PostgreSQL.', host=peer)
 
 
 def recognise(host: str, port: int, seconds: float) -> str | None:
-    """Find out what answers at a port, in a child process.
+    """Determine what answers at a port, in a child process.
 
     :returns: as :func:`octavia_v2_checks.backends.sniff.identify`
     """

@@ -12,9 +12,9 @@
 
 """Who holds the lock that keeps a question waiting.
 
-Asked over the same connection, which the server has just answered; what the
+Asked over the same connection, on which the server has just answered; what the
 account may not see is not shown. No statement of another session is shown
-beyond its first two words: it holds what it writes.
+beyond its first two words: it contains the data it writes.
 """
 
 from collections.abc import Callable
@@ -69,12 +69,12 @@ _END = {'mysql': 'KILL {};', 'postgresql': 'SELECT pg_terminate_backend({});'}
 def holders(kind: str, ask: Callable[[str], list[tuple]]) -> list[tuple]:
     """Return who holds locks, as far as the account may see it.
 
-    :param ask: runs a statement; what it raises is taken for no answer
+    :param ask: runs a statement; an exception counts as no answer
     :returns: ``(session, account or None, what, on what or None)``
     """
     for statement in _HOLDERS[kind]:
         found = []
-        # What this account may not see, the next may show.
+        # What this query may not see, the next may show.
         with contextlib.suppress(Exception):
             found = ask(statement)
         if found:
@@ -84,21 +84,22 @@ def holders(kind: str, ask: Callable[[str], list[tuple]]) -> list[tuple]:
 
 def locked(kind: str, host: str, seconds: float, held: list[tuple]
            ) -> net.Fault:
-    """Return the fault of a question that a lock kept waiting.
+    """Return the fault of a query that a lock kept waiting.
 
     :param host: or the file of an SQLite database
     :param seconds: that it waited
     :param held: what :func:`holders` returned
     """
-    text = (f'{host} answers, and a lock kept a question waiting for more '
-            f'than {seconds:g} s')
+    text = (f'{host} answers, and a lock kept a query waiting for more than '
+            f'{seconds:g} s')
     if kind == 'sqlite':
-        return net.Fault('locked', f'{text}.', 'Let the process end that '
-                         'writes to the file, or stop it.', host=None)
+        return net.Fault('locked', f'{text}.', 'Wait for the process that '
+                                               'writes to the file, or stop '
+                                               'it.', host=None)
     if not held:
         return net.Fault(
             'locked', f'{text}; the account may not see who holds it.',
-            f'Let the backup or the schema change end that holds it. An '
+            'Wait for the backup or schema change that holds it. An '
             f'administrator of the database sees it with: {_SEE[kind]}',
             host=host)
     shown = ', '.join(
@@ -108,5 +109,5 @@ def locked(kind: str, host: str, seconds: float, held: list[tuple]
     end = ' '.join(dict.fromkeys(_END[kind].format(h[0]) for h in held[:3]))
     return net.Fault(
         'locked', f'{text}. It is held by {shown}.',
-        f'Let what holds it end: a backup or a schema change. If it does '
-        f'not, an administrator of the database ends it: {end}', host=host)
+        'Wait for what holds it, such as a backup or a schema change, or end '
+        f'it as an administrator of the database: {end}', host=host)

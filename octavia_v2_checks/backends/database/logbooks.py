@@ -12,10 +12,9 @@
 
 """What TaskFlow has written into the persistence database.
 
-Of the arguments with which a flow is to be built, only their number and
-their names are read, and of what it was given besides, nothing: it holds
-keys and certificates. The one exception is the id of the load balancer, which
-the server takes out of them.
+Of the arguments with which a flow is built, only the number and the names are
+read, and of its other data nothing: it contains keys and certificates. The
+only exception is the id of the load balancer, which the server extracts.
 """
 
 from collections.abc import Iterable
@@ -63,17 +62,17 @@ _FACTORY = {
         "m, '$.factory.kwargs'))"),
 }
 
-#: What is at a path in a column.
+#: The value at a path in a column.
 _AT = {
     'mysql': "JSON_UNQUOTE(JSON_EXTRACT({0}, '$.{1}'))",
     'postgresql': "{0} #>> '{{{2}}}'",
     'sqlite': "json_extract({0}, '$.{1}')",
 }
 
-#: Where the id of the load balancer is. ``r`` is what a worker that began
-#: with the flow has kept of the job: the same keys as on the board. ``m`` is
-#: the description: deletions have the load balancer, and a failover has it
-#: after its amphorae; one of an amphora has that.
+#: Where the id of the load balancer is. ``r`` is what a worker that began the
+#: flow has stored of the job: the same keys as on the board. ``m`` is the
+#: description: a deletion has the load balancer, a failover has it after its
+#: amphorae, and the failover of an amphora has the amphora.
 _LOAD_BALANCER = (
     ('r', 'loadbalancer_id'),
     ('r', 'loadbalancer.loadbalancer_id'),
@@ -103,7 +102,7 @@ _NO_TABLE = frozenset({errors.MYSQL_NO_TABLE, '42P01',
 
 _NO_COLUMN = frozenset({1054, '42703'})
 
-#: Removes what has ended; what is below a logbook goes with it.
+#: Removes what has ended; what belongs to a logbook is deleted with it.
 DELETE_ENDED = ('DELETE FROM logbooks WHERE uuid IN (SELECT parent_uuid FROM '
                 f'flowdetails WHERE state IN {_ENDED});')
 
@@ -125,7 +124,7 @@ class Flow(NamedTuple):
     """A flow that has not ended.
 
     :ivar book: uuid of its logbook
-    :ivar state: None until a worker begins with it
+    :ivar state: None until a worker begins it
     """
 
     uuid: str
@@ -174,8 +173,8 @@ class Logbooks:
     def named(self, books: Sequence[str]) -> dict[str, tuple[str, str | None]]:
         """Return the flow of each of a few logbooks, and its load balancer.
 
-        The latter is None where nothing stored says it: of most flows with
-        which no worker has begun, only the job on the board does.
+        The latter is None where it is not stored: for most flows that no
+        worker has begun, only the job on the board has it.
         """
         kind = self._base.kind
         valid = _VALID[kind]
@@ -199,7 +198,7 @@ class Logbooks:
     def counts(self) -> tuple[int, int]:
         """Return how many flows have not ended, and how many have.
 
-        No index helps with that, so the table is gone through once.
+        No index helps with that, so the table is scanned once.
         """
         total, ended = self._base.rows(
             f'SELECT COUNT(*), COUNT(CASE WHEN state IN {_ENDED} THEN 1 END) '
@@ -207,7 +206,7 @@ class Logbooks:
         return total - ended, ended
 
     def existing(self, books: Iterable[str]) -> set[str]:
-        """Return those of some logbooks that are there, with a flow."""
+        """Return those of some logbooks that exist and have a flow."""
         found: set[str] = set()
         wanted = list(books)
         for start in range(0, len(wanted), _BATCH):
@@ -220,19 +219,19 @@ class Logbooks:
         return found
 
     def oldest_ended(self) -> str | None:
-        """Return the logbook of the flow whose end is longest ago."""
+        """Return the logbook of the flow that ended longest ago."""
         oldest = self._base.rows(
             f'SELECT parent_uuid FROM flowdetails WHERE state IN {_ENDED} '
             f'ORDER BY updated_at LIMIT 1')
         return oldest[0][0] if oldest else None
 
     def size(self) -> int:
-        """Return how many bytes the tables take."""
+        """Return how many bytes the tables occupy."""
         return int(self._base.rows(_SIZE[self._base.kind])[0][0] or 0)
 
 
 def is_missing_table(error: database.QueryError) -> bool:
-    """Whether the tables are not there, rather than not to be read.
+    """Whether the tables do not exist, rather than being unreadable.
 
     SQLite has no number for it, and little else that can go wrong.
     """
@@ -240,7 +239,7 @@ def is_missing_table(error: database.QueryError) -> bool:
 
 
 def is_missing_column(error: database.QueryError) -> bool:
-    """Whether a table is there and is not as TaskFlow made it."""
+    """Whether a table exists and is not as TaskFlow created it."""
     return error.code in _NO_COLUMN
 
 

@@ -12,8 +12,8 @@
 
 """Option files of MySQL's clients, such as ``/etc/mysql/my.cnf``.
 
-The driver reads them itself; here only what a message has to name is taken
-from them, and whether they let a server read files of this host.
+The driver reads them itself; here only the values that a message has to name
+are read, and whether a server may read files of this host.
 """
 
 from collections.abc import Iterable
@@ -21,14 +21,14 @@ import glob
 import os
 import re
 
-#: Files that include each other are followed this far.
+#: Files that include each other are followed to this depth.
 _DEPTH = 10
 
 
 def read(path: str, groups: Iterable[str]) -> dict[str, str]:
     """Return the options of some groups; the last of a name counts.
 
-    :param path: a file that is not there has none
+    :param path: a missing file has none
     :returns: name, with hyphens -> value
     """
     options: dict[str, str] = {}

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""An SQLite file, opened so that nothing is made or changed."""
+"""An SQLite file, opened so that nothing is created or changed."""
 
 import os
 from typing import Any

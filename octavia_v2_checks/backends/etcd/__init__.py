@@ -12,10 +12,10 @@
 
 """The etcd jobboard.
 
-etcd3gw, through which TaskFlow talks to etcd, uses the library requests.
-What that takes from the environment (proxies, logins, authorities) is taken
-here too, and said, because an operator's shell and a service seldom have the
-same.
+etcd3gw, through which TaskFlow talks to etcd, uses the library requests. What
+that library takes from the environment (proxies, credentials, CA certificates)
+is used here too, and reported, because the shell of an operator and a service
+seldom have the same environment.
 """
 
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ class Etcd:
         self._deadline = deadline
 
     def probe(self) -> Iterator[net.Fault | str]:
-        """Yield what is wrong, and as text what was found to be right."""
+        """Yield what is wrong, and as text what is in order."""
         server = self._server()
         try:
             yield from server.environment()
@@ -64,7 +64,7 @@ class Etcd:
 
     @contextlib.contextmanager
     def board(self) -> Iterator[board_etcd.EtcdBoard]:
-        """Open the board, to see what lies on it.
+        """Open the board, to list its jobs.
 
         :raises net.Fault: where a worker would fail
         """
@@ -79,9 +79,9 @@ class Etcd:
         return self._settings.get('jobboard_backend_namespace')
 
     def _state(self) -> list[net.Fault]:
-        """Return what is wrong with a server that can be read.
+        """Return what is wrong with a server that can be queried.
 
-        :raises net.Fault: of one that cannot, the same for all who ask
+        :raises net.Fault: of one that cannot, the same for all callers
         """
         return self._deadline.shared(Etcd, self._look)
 
@@ -109,10 +109,10 @@ class Etcd:
         return wrong
 
     def _seen(self, server, question) -> Any:
-        """Return what the server says of itself.
+        """Return the status that the server reports.
 
-        :raises net.Fault: of another kind where it answers only what workers
-            ask it
+        :raises net.Fault: of another kind where it answers only the requests
+            of workers
         """
         try:
             return server.ask(question, plain=True)
@@ -125,38 +125,42 @@ class Etcd:
             except net.Fault:
                 raise server.explained(exc) from None
         raise net.Fault(
-            'undetermined', f'{server.peer} answers the questions of a '
-            f'worker, and does not tell how it is: whether it takes writes '
-            f'could not be determined.', 'Let what stands in front of etcd '
-            'pass maintenance/status and cluster/member/list; both only '
-            'read.', host=server.peer)
+            'undetermined', f'{server.peer} answers the requests of a worker, '
+                            'but not status requests: whether it accepts '
+                            'writes could not be '
+                            'determined.', 'Allow maintenance/status and '
+                                           'cluster/member/list in the proxy '
+                                           'in front of etcd; both only '
+                                           'read.', host=server.peer)
 
 
 def _full(server, status):
     command = f'etcdctl --endpoints={server.url}'
     return net.Fault(
-        'out-of-space', f'{server.peer} has used up its space and takes no '
-        f'writes until its alarm NOSPACE is cleared.',
+        'out-of-space', f'{server.peer} has used up its space and accepts no '
+                        'writes until its alarm NOSPACE is cleared.',
         f'{command} compact {status["revision"]} && {command} defrag && '
         f'{command} alarm disarm', host=server.peer)
 
 
 def _corrupt(server):
     return net.Fault(
-        'not-writable', f'{server.peer} has found its data to differ from '
-        f'those of the other members (alarm CORRUPT), and takes no '
-        f'requests.', 'Remove the corrupt member with etcdctl member remove, '
-        'and add it anew with an empty directory.', host=server.peer)
+        'not-writable', f'{server.peer} has found that its data differs from '
+                        'that of the other members (alarm CORRUPT), and '
+                        'accepts no '
+                        'requests.', 'Remove the corrupt member with etcdctl '
+                                     'member remove, and add it again with an '
+                                     'empty data directory.', host=server.peer)
 
 
 def _learning(server, status):
     """Return the fault of a member that serves no clients yet."""
     number = cluster.hexadecimal(status['member'])
     return net.Fault(
-        'not-writable', f'{server.peer} is a learner: it copies what the '
-        f'other members have, and serves no clients.',
-        f'Name a voting member first in jobboard_backend_hosts, or promote '
-        f'this one, asking one that votes: etcdctl --endpoints=VOTER member '
+        'not-writable', f'{server.peer} is a learner: it copies the data of '
+                        'the other members, and serves no clients.',
+        'Name a voting member first in jobboard_backend_hosts, or promote '
+        'this one through a voting member: etcdctl --endpoints=VOTER member '
         f'promote {number}', host=server.peer)
 
 

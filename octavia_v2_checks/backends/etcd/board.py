@@ -25,7 +25,7 @@ from octavia_v2_checks.upstream import clients_etcd
 #: How many jobs to yield at a time.
 _PAGE = 150
 
-#: How many claims to ask for the time that they have left.
+#: How many claims to ask for their remaining time.
 _ASKED = 5
 
 _DATA = '.data'
@@ -62,7 +62,7 @@ class EtcdBoard:
         return sum(self._server.pages('tally', self._jobs, _DATA))
 
     def trashed(self) -> int:
-        """Return how many jobs lie in the trash."""
+        """Return how many jobs are in the trash."""
         return self._server.ask('count', self._trash)
 
     def workers(self) -> list[str]:
@@ -70,7 +70,7 @@ class EtcdBoard:
         return []
 
     def removal(self, keys: list[str]) -> str:
-        """Return the commands that take jobs off the board."""
+        """Return the commands that remove jobs from the board."""
         return '; '.join(
             self._delete + shlex.quote(f'{self._jobs}{key}.')
             for key in keys)
@@ -88,7 +88,7 @@ class EtcdBoard:
 def listed(server: _Server, prefix: str) -> Iterator[list[tuple]]:
     """Yield the jobs whose keys begin with a prefix; in the child process.
 
-    What their postings hold besides does not leave it.
+    The rest of their postings does not leave it.
     """
     pairs = itertools.chain.from_iterable(server.scan(prefix))
     asked = itertools.count()
@@ -105,7 +105,7 @@ def listed(server: _Server, prefix: str) -> Iterator[list[tuple]]:
 def _job(server, name, stem, entries, asked):
     data = entries.get(f'{name}{_DATA}')
     if data is None:
-        # What is left when a job was taken off under a live claim.
+        # Left over when a job was removed under a live claim.
         return None
     lock = entries.get(f'{name}{_LOCK}')
     return board.decode(

@@ -21,8 +21,8 @@ from urllib import parse
 from octavia_v2_checks.backends import isolated
 from octavia_v2_checks.backends import net
 
-#: Makes a child that has begun to load what asks a member at a URL, None
-#: where none is to be asked.
+#: Creates a child that has begun to load the client for a member at a URL,
+#: None where none is to be asked.
 Neighbour = Callable[[str], isolated.Child | None]
 
 #: How many addresses of members to ask: each costs a process. A cluster has
@@ -35,7 +35,7 @@ class _Look:
     """What one member looks like from here.
 
     :ivar answers: None where it cannot be asked
-    :ivar fault: why it is of no use to the cluster
+    :ivar fault: why it does not serve the cluster
     """
 
     member: dict[str, Any]
@@ -48,11 +48,11 @@ def faults(peer: str, status: dict[str, Any], members: list[dict[str, Any]],
     """Yield ``member-down``, or ``no-quorum`` where there is no leader.
 
     Without a leader although a majority answers, it is ``not-writable``:
-    the members do not reach each other.
+    the members cannot reach each other.
 
     :param peer: the member that workers use
-    :param status: what it says of itself
-    :param members: what it says of all
+    :param status: its status
+    :param members: as it lists them
     """
     looks = _looks([m for m in members if m['id'] != status['member']],
                    neighbour)
@@ -71,10 +71,10 @@ def faults(peer: str, status: dict[str, Any], members: list[dict[str, Any]],
             f'{voters} members may be up. {seen}', host=peer)
     else:
         yield net.Fault(
-            'not-writable', f'{peer} knows no leader and takes no '
-            f'writes. {seen}'.rstrip(),
-            'Look at the connections between the members (their peer URLs); '
-            'an election that is under way ends within seconds.', host=peer)
+            'not-writable', f'{peer} knows no leader and accepts no writes. '
+                            f'{seen}'.rstrip(),
+            'Check the connections between the members (their peer URLs); an '
+            'election that is under way ends within seconds.', host=peer)
 
 
 def _looks(members, neighbour):
@@ -106,12 +106,12 @@ def _finish(look, url, child):
     except net.Fault as exc:
         look.answers, look.fault = False, net.Fault(
             'member-down', exc.text,
-            f'Start etcd at {peer}. Where it runs, let this host reach what '
-            f'it announces in --advertise-client-urls.', host=peer)
+            f'Start etcd at {peer}. If it runs, make the address in its '
+            '--advertise-client-urls reachable from this host.', host=peer)
         return
     look.answers, look.fault = True, None if leader else net.Fault(
         'member-down', f'{peer} knows no leader: it is cut off.',
-        'Look at the connections between the members (their peer URLs).',
+        'Check the connections between the members (their peer URLs).',
         host=peer)
 
 

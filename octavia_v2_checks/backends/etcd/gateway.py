@@ -10,9 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What is asked of etcd through its JSON gateway, in a child process.
+"""Requests to etcd through its JSON gateway, in a child process.
 
-Only questions are here: nothing puts, deletes, grants a lease or watches.
+All of them read: nothing puts, deletes, grants a lease or watches.
 Answers are plain data.
 """
 
@@ -25,7 +25,7 @@ from octavia_v2_checks.backends import net
 from octavia_v2_checks.backends import served
 from octavia_v2_checks.upstream import clients_etcd
 
-#: What an error text has in it -> slug. The numbers of gRPC tell less.
+#: Part of an error text -> slug. The numbers of gRPC tell less.
 _ERRORS = (
     ('user name is empty', 'auth-unsupported'),
     ('invalid auth token', 'auth-unsupported'),
@@ -40,14 +40,15 @@ _ERRORS = (
     ('authentication handshake failed', 'tls'),
 )
 
-#: What etcd with authentication on says, in plain text, to whoever shows a
-#: certificate with a name: at the gateway it logs nobody in.
+#: What etcd with authentication enabled answers, in plain text, to a client
+#: certificate with a name: the gateway does not authenticate with it.
 _NAMED_CERTIFICATE = b'CommonName of client'
 
 _TEXTS = {
-    'auth-unsupported': 'demands a login, and Octavia cannot log in to etcd.',
-    'out-of-space': 'has used up its space and takes no writes.',
-    'no-quorum': 'has no leader, or loses it now and then.',
+    'auth-unsupported': 'requires authentication, and Octavia cannot '
+                        'authenticate to etcd.',
+    'out-of-space': 'has used up its space and accepts no writes.',
+    'no-quorum': 'has no leader, or loses it from time to time.',
     'tls': 'has a gateway that cannot connect to etcd itself.',
 }
 
@@ -56,8 +57,8 @@ _COMPACTED = 'compacted'
 _LOGIN = 401
 _NOT_FOUND = 404
 
-#: How many entries of a scan to ask for first; then bytes of a page, and of
-#: what comes with each entry.
+#: How many entries of a scan to request first; then bytes of a page, and the
+#: overhead of each entry.
 _FIRST = 100
 _PAGE = 1024 * 1024
 _OVERHEAD = 80
@@ -66,7 +67,7 @@ _OVERHEAD = 80
 class Server:
     """One etcd server.
 
-    Every question raises :class:`net.Fault` where there is no proper answer.
+    Every request raises :class:`net.Fault` where there is no proper answer.
 
     :param url: of the server, without a path
     :param arguments: what TaskFlow hands to etcd3gw
@@ -88,14 +89,14 @@ class Server:
         self._path = path
 
     def environment(self) -> dict[str, Any]:
-        """Tell what the environment and the files mean to requests."""
+        """Return what the environment and the files mean to requests."""
         return {'proxy': self._session.proxy(),
                 'bundle': self._session.bundle(),
                 'login': self._session.login(),
                 'unloadable': self._session.unloadable()}
 
     def version(self) -> tuple[int, str | None]:
-        """Return the HTTP status and the version that it says, if it does."""
+        """Return the HTTP status, and the version if it is reported."""
         answer = self._session.ask('/version')
         version = _object(answer.body).get('etcdserver')
         return answer.status, version if isinstance(version, str) else None
@@ -105,7 +106,7 @@ class Server:
         self._path = path
 
     def paths(self) -> list[str]:
-        """Return where there is a gateway, of all places known."""
+        """Return the known paths at which there is a gateway."""
         found = []
         for path in clients_etcd.PATHS:
             answer = self._session.ask(f'{path}maintenance/status', {})
@@ -114,7 +115,7 @@ class Server:
         return found
 
     def status(self) -> dict[str, Any]:
-        """Ask it how it is.
+        """Request its status.
 
         :returns: ``member``, its number; ``leader``, None if it knows none;
             ``learner``; ``alarms``, of NOSPACE and CORRUPT; ``revision`` of
@@ -131,7 +132,7 @@ class Server:
                 'revision': _number(said['header'].get('revision'))}
 
     def members(self) -> list[dict[str, Any]]:
-        """Ask who belongs to its cluster.
+        """Request the members of its cluster.
 
         :returns: of each ``id``, ``name``, ``urls`` where its clients find
             it, and ``votes``, whether it counts for a quorum
@@ -145,7 +146,7 @@ class Server:
     def count(self, prefix: str) -> int:
         """Return how many keys begin with a prefix.
 
-        The answer is agreed upon by a majority, as those that workers get.
+        The answer is confirmed by a majority, as for workers.
         """
         said = self._post('kv/range', _prefix(prefix) | {'count_only': True})
         return _number(said.get('count')) or 0
@@ -167,10 +168,10 @@ class Server:
              ) -> Iterator[list[tuple[str, bytes]]]:
         """Yield all keys that begin with a prefix, and their values, in order.
 
-        As many at a time as make an answer of some size: each question costs
-        etcd a walk over all keys of the prefix.
+        As many at a time as fit into an answer of moderate size: for each
+        request, etcd walks over all keys of the prefix.
 
-        :param keys_only: leave the values with the server
+        :param keys_only: do not request the values
         """
         asked = _prefix(prefix) | {'keys_only': keys_only}
         size = _FIRST
@@ -184,8 +185,8 @@ class Server:
                         'revision', None):
                     raise
                 continue
-            # All of it as it was when the first part was read, unless etcd
-            # has forgotten that.
+            # All of it as it was when the first part was read, unless etcd has
+            # compacted that revision.
             asked.setdefault('revision', said['header'].get('revision'))
             listed = said.get('kvs') or []
             pairs = self._pairs(listed)
@@ -230,11 +231,12 @@ class Server:
                             _number(said.get('code')))
 
     def _refusal(self, question, status, error, code):
-        """Return the fault that a text of etcd's stands for."""
+        """Return the fault that an error text of etcd stands for."""
         if 'not supported for learner' in error:
             return net.Fault(
                 'not-writable', f'{self.peer} is a learner: it copies the '
-                f'others, and serves no clients.', host=self.peer,
+                                'data of the other members, and serves no '
+                                'clients.', host=self.peer,
                 detail='learner')
         for words, slug in _ERRORS:
             if words in error:
@@ -248,15 +250,17 @@ class Server:
     def _no_gateway(self, status):
         if status == _LOGIN:
             return net.Fault(
-                'auth-unsupported', f'{self.peer} demands a login (HTTP '
-                f'status {status}), and Octavia has none.', host=self.peer)
+                'auth-unsupported', f'{self.peer} requires authentication '
+                                    f'(HTTP status {status}), and Octavia has '
+                                    'no credentials for etcd.', host=self.peer)
         if status == _NOT_FOUND:
             return net.Fault(
                 'wrong-protocol', f'{self.peer} has no gateway at '
                 f'{self._path}.', host=self.peer, detail='path')
         return net.Fault(
-            'wrong-protocol', f'{self.peer} answers at {self._path} with '
-            f'HTTP status {status}, and not as etcd does.', host=self.peer)
+            'wrong-protocol', f'{self.peer} answers at {self._path} with HTTP '
+                              f'status {status}, which is not an answer of '
+                              'etcd.', host=self.peer)
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -281,7 +285,7 @@ def _list(value):
 
 
 def _strings(value):
-    """Return what is a string in what may be a list."""
+    """Return a string from a value that may be a list."""
     return [v for v in _list(value) if isinstance(v, str)]
 
 

@@ -12,7 +12,7 @@
 
 """The etcd that workers use, as the checks see it: one child process.
 
-Here its faults get their remedies, which depend on the configuration.
+Here its faults get remedies that fit the configuration.
 """
 
 from collections.abc import Iterator
@@ -39,10 +39,11 @@ _HOSTS = 'jobboard_backend_hosts'
 _TLS = 'jobboard_etcd_ssl_options'
 _PATH = 'jobboard_etcd_api_path'
 
-#: A release of etcd3gw that does as all newer ones, where none is installed.
+#: The release of etcd3gw to assume where none is installed: newer ones behave
+#: the same.
 _NEWEST = '99'
 
-#: A release of etcd for which all newer ones stand.
+#: A release of etcd that behaves like all newer ones.
 _ANY = (99,)
 
 _OK = 200
@@ -67,7 +68,7 @@ class Server:
             self._host, self._port, self._arguments.get('protocol', 'http'))
 
     def environment(self) -> Iterator[net.Fault]:
-        """Yield which variables and files make a difference to requests."""
+        """Yield the variables and files that change what requests does."""
         facts = self._facts()
         if facts['bundle']:
             yield self._differs(
@@ -83,9 +84,10 @@ class Server:
                 f'service too.', host=self.peer)
         if facts['login']:
             yield net.Fault(
-                'environment', f'There is a login for {self._host} in the '
-                f'file that NETRC names or in ~/.netrc, and etcd3gw sends it '
-                f'to {self.peer}.', 'Set NETRC=/dev/null for the check, or '
+                'environment', f'There are credentials for {self._host} in '
+                f'the file that NETRC names or in ~/.netrc, and etcd3gw '
+                f'sends them to {self.peer}.',
+                'Set NETRC=/dev/null for the check, or '
                 'give the user of every Octavia service the same file.',
                 host=self.peer)
         variable = clients_etcd.PATH_VARIABLE
@@ -95,9 +97,9 @@ class Server:
                                 'gateway from it')
 
     def connect(self) -> tuple[int, ...] | None:
-        """Find the gateway; once for all who ask.
+        """Find the gateway; once for all callers.
 
-        :returns: the release of etcd, None where it does not tell
+        :returns: the release of etcd, None where it is not reported
         :raises net.Fault: if no etcd answers
         :raises findings.Blocked: for an option that a worker could not use
         """
@@ -121,12 +123,12 @@ class Server:
             yield from self._child().pages(question, *args)
 
     def neighbour(self, url: str) -> isolated.Child | None:
-        """Return what asks another member, None if there is no way to it.
+        """Return the child for another member, None if it cannot be reached.
 
-        It has been told to load first: its time to answer shall be the
-        member's alone.
+        It has been told to load first, so that the time to answer is the time
+        of the member alone.
 
-        :param url: where it says that clients find it
+        :param url: its client URL
         """
         try:
             parts = parse.urlsplit(url)
@@ -143,36 +145,36 @@ class Server:
         return child
 
     def explained(self, fault: net.Fault) -> net.Fault:
-        """Return a fault with what fixes it in this configuration."""
+        """Return a fault with the remedy for this configuration."""
         fault = self._behind_proxy(fault)
         remedy, option = fault.remedy, None
         if fault.detail == 'path':
             return self._no_gateway(fault)
         if fault.detail == 'redirect':
-            remedy = (f'Let {self.peer} redirect with status 308, or name '
-                      f'in {_HOSTS} the server to which it leads.')
+            remedy = (f'Let {self.peer} redirect with status 308, or name the '
+                      f'target server in {_HOSTS}.')
         elif fault.detail == 'proxy':
             remedy = (f'Write the proxy as http://HOST:PORT in the variable, '
                       f'or set no_proxy={self._host}.')
         elif fault.slug == 'tls' and fault.detail == 'gateway':
             remedy = ('Give etcd a server certificate with the extended key '
-                      'usages serverAuth and clientAuth, which its gateway '
+                      'usages serverAuth and clientAuth, which the gateway '
                       'needs with --client-cert-auth, and restart it.')
         elif fault.slug == 'tls':
             option = _TLS
             if fault.detail == 'verify':
-                remedy = (f'Set ca_cert in {_TLS} to the file of the '
-                          f'authority that signed it, and name the server by '
-                          f'a name that its certificate has.')
+                remedy = (f'Set ca_cert in {_TLS} to the file of the CA that '
+                          'signed it, and use a server name that is in the '
+                          'certificate.')
             elif 'ALERT' in (fault.detail or ''):
                 remedy = (f'Set cert_cert and cert_key in {_TLS} to a client '
                           f'certificate that etcd accepts and its key.')
         elif fault.slug == 'auth-unsupported' and fault.detail == 'gateway':
             remedy = f'etcdctl --endpoints={self.url} --user root auth disable'
         elif fault.slug == 'auth-unsupported':
-            remedy = (f'Let the controllers in without a login there, or '
-                      f'give the user of every Octavia service a ~/.netrc '
-                      f'with a login for {self._host}.')
+            remedy = ('Accept the controllers without authentication there, '
+                      'or give the user of every Octavia service a ~/.netrc '
+                      f'with credentials for {self._host}.')
         return net.Fault(fault.slug, fault.text, remedy, fault.host, option,
                          fault.detail)
 
@@ -212,7 +214,7 @@ class Server:
                 'environment', clock=self._rest()))
 
     def _rest(self):
-        """Return the clock of a question in which no server takes part."""
+        """Return the clock of a question that involves no server."""
         return clocks.Clock(self._deadline.left())
 
     @contextlib.contextmanager
@@ -226,7 +228,9 @@ class Server:
         return self._deadline.shared((Server, 'found'), self._find)
 
     def _find(self):
-        """Return the release of etcd, if it tells, and the gateway's path."""
+        """Return the release of etcd, if it is reported, and the path of the
+        gateway.
+        """
         self._require_files()
         path = self._path()
         try:
@@ -246,21 +250,25 @@ class Server:
         return release, path
 
     def _locked(self):
-        """Return the fault of a server that lets nobody see its version."""
+        """Return the fault of a server that requires authentication for its
+        version.
+        """
         return self.explained(net.Fault(
-            'auth-unsupported', f'{self.peer} demands a login for /version '
-            f'(HTTP status {_LOGIN}), and Octavia has none.',
+            'auth-unsupported', f'{self.peer} requires authentication for '
+                                f'/version (HTTP status {_LOGIN}), and '
+                                'Octavia has no credentials for etcd.',
             host=self.peer))
 
     def _untold(self, status):
-        """Return the fault of a server that does not tell its version."""
+        """Return the fault of a server that does not report its version."""
         said = f' (HTTP status {status})' if status != _OK else ''
         return net.Fault(
-            'wrong-protocol', f'{self.peer} does not tell its version as '
-            f'etcd does{said}{self._through()}.', host=self.peer)
+            'wrong-protocol', f'{self.peer} does not report its version as '
+                              'etcd '
+                              f'does{said}{self._through()}.', host=self.peer)
 
     def _require_files(self):
-        """Let the files be as a worker needs them."""
+        """Require that the files can be loaded, as a worker needs them."""
         facts = self._facts()
         broken = facts['unloadable']
         if broken == 'ca' and facts['bundle']:
@@ -278,16 +286,19 @@ class Server:
                 if proxy else '')
 
     def _behind_proxy(self, fault):
-        """Return a fault without the address of the environment's proxy."""
+        """Return a fault without the address of the proxy from the
+        environment.
+        """
         proxy = (None if fault.host in (None, self.peer)
                  else self._facts()['proxy'])
         if not proxy or fault.host != proxy[1]:
             return fault
         name = f'the proxy that {proxy[0]} names for {self.peer}'
         if fault.slug == 'unresolvable':
-            text = f'{name} has a name that does not resolve.'
+            text = f'{name} has a host name that does not resolve.'
         elif fault.slug == 'tls':
-            # A proxy is asked in plain text, and hands on what is encrypted.
+            # A proxy is contacted in plain text, and forwards what is
+            # encrypted.
             text = fault.text.replace(proxy[1], self.peer)
         else:
             text = fault.text.replace(proxy[1], name)
@@ -295,7 +306,7 @@ class Server:
                          fault.remedy, self.peer, fault.option, fault.detail)
 
     def _no_gateway(self, fault):
-        """Return the fault of a path where nothing of etcd's answers."""
+        """Return the fault of a path where no etcd gateway answers."""
         release, _ = self._found()
         try:
             there = self._child().ask('paths')
@@ -316,8 +327,8 @@ class Server:
             f'gateway, through which Octavia talks to it: nothing answers at '
             f'{", ".join(clients_etcd.PATHS)}.',
             'Start etcd with --enable-grpc-gateway=true, in a configuration '
-            'file enable-grpc-gateway: true. If it is so already, let what '
-            'stands in front of etcd pass /v3/.', self.peer)
+            'file enable-grpc-gateway: true. If it already is enabled, allow '
+            '/v3/ in the proxy in front of etcd.', self.peer)
 
     def _stranger(self, fault=None):
         """Return the fault of another kind of server, if there is one."""
@@ -332,7 +343,7 @@ class Server:
         if name == 'etcd':
             said = str(self._settings.get(_TLS)['use_ssl'])
             text = (f'is etcd without TLS, and use_ssl is {said!r} in '
-                    f'{_TLS}, which Octavia takes for yes.')
+                    f'{_TLS}, which Octavia treats as true.')
             remedy = f'Set {_TLS} in [task_flow] to use_ssl:'
         elif name == 'TLS':
             text = f'expects TLS, and {_TLS} does not turn it on.'
@@ -359,7 +370,8 @@ def _place(arguments):
             host = ''
     if not re.fullmatch(r'[^\s/?#@\\]+', host):
         raise findings.Blocked(f'{_HOSTS} begins with an entry that etcd3gw '
-                               f'takes for no host', option=_option(_HOSTS))
+                               'does not accept as a '
+                               'host', option=_option(_HOSTS))
     return host, arguments['port']
 
 
@@ -372,7 +384,7 @@ def _release(version):
 
 
 def _local(host):
-    """Whether a name means whatever machine it is used on."""
+    """Whether a name refers to the machine on which it is used."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

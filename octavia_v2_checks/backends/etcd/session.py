@@ -12,9 +12,10 @@
 
 """The connection of a child process to etcd: requests, as etcd3gw sets it up.
 
-Proxies, logins of ``.netrc``, redirects, compressed answers and authorities
-of the environment are then what they are for a worker. etcd3gw itself is not
-used: it brings an event loop along, and cannot ask for a part of a long list.
+Proxies, credentials from ``.netrc``, redirects, compressed answers and CA
+certificates from the environment are then the same as for a worker. etcd3gw
+itself is not used: it loads an event loop, and cannot request a part of a long
+list.
 """
 
 from collections.abc import Iterator
@@ -40,7 +41,8 @@ from octavia_v2_checks.backends import witness as witness_
 #: comes in base64.
 LIMIT = 8 * 1024 * 1024
 
-#: All that may be asked, by the end of the path: none of it changes anything.
+#: All requests that are allowed, by the end of the path: none of them changes
+#: anything.
 READS = {'GET': ('/version',),
          'POST': ('kv/range', 'lease/timetolive', 'maintenance/status',
                   'cluster/member/list')}
@@ -50,11 +52,11 @@ _PROXY_LOGIN = 407
 
 
 class Forbidden(Exception):
-    """What was about to be sent is not on the list of reads."""
+    """The request is not on the list of reads."""
 
 
 class Guard(adapters.HTTPAdapter):
-    """Lets out what is on the list of reads, after a redirect too."""
+    """Sends only what is on the list of reads, after a redirect too."""
 
     def send(self, request, *args, **kwargs):
         """Send a request as requests does, or raise :class:`Forbidden`."""
@@ -72,12 +74,12 @@ class Answer(NamedTuple):
 
 
 class Session:
-    """Asks one server as the worker's client would.
+    """Sends requests to one server as the client of a worker would.
 
     :param url: of the server, without a path
-    :param arguments: what TaskFlow hands to etcd3gw
-    :param timeout: seconds that requests waits for a sign of the server,
-        None for ever
+    :param arguments: what TaskFlow passes to etcd3gw
+    :param timeout: seconds that requests waits for the server, None for no
+        limit
     """
 
     def __init__(self, url: str, arguments: dict[str, Any],
@@ -92,7 +94,7 @@ class Session:
         self.plain.mount('https://', guard)
 
     def proxy(self) -> tuple[str, str | None] | None:
-        """Return what the environment puts in between, None for nothing.
+        """Return the proxy from the environment, None if there is none.
 
         :returns: the variable that names it, and its ``host:port`` if it is
             of a kind that has one
@@ -112,7 +114,9 @@ class Session:
         return variable, net.endpoint(parts.hostname or '', port)
 
     def bundle(self) -> str | None:
-        """Return the variable whose authorities come before the option's."""
+        """Return the variable whose CA certificates take precedence over the
+        option.
+        """
         name = next((n for n in _BUNDLES if os.environ.get(n)), None)
         if (not name or not self.url.startswith('https:')
                 or os.environ[name] == self.plain.verify):
@@ -120,7 +124,7 @@ class Session:
         return name
 
     def login(self) -> bool:
-        """Return whether a login for the server lies in ``.netrc``."""
+        """Return whether ``.netrc`` has credentials for the server."""
         return bool(utils.get_netrc_auth(self.url))
 
     def unloadable(self) -> str | None:
@@ -162,9 +166,10 @@ class Session:
                 answer = Answer(response.status_code, self._body(response))
         except Forbidden:
             raise net.Fault(
-                'wrong-protocol', f'{self.peer} redirects {path}, and what '
-                f'requests asks for there is no question to etcd: a POST '
-                f'stays one only with status 307 or 308.',
+                'wrong-protocol', f'{self.peer} redirects {path} so that '
+                                  'requests does not send a valid request to '
+                                  'etcd: a POST stays one only with status '
+                                  '307 or 308.',
                 host=self.peer, detail='redirect') from None
         except (exceptions.RequestException, urllib3_errors.HTTPError,
                 http_client.HTTPException, OSError, ValueError) as exc:
@@ -194,7 +199,7 @@ class Session:
     def _fault(self, path, error):
         """Return what an exception of requests stands for.
 
-        Its text is never used: it may quote a proxy with its password.
+        Its text is never used: it may contain the password of a proxy.
         """
         seen = self._witness.fault
         if seen:
@@ -216,8 +221,9 @@ class Session:
             return net.unresolvable(host, int(port),
                                     'it is not a valid host name')
         return net.Fault(
-            'wrong-protocol', f'etcd3gw appends the gateway\'s path to '
-            f'{self.peer}, and the result is no address.',
+            'wrong-protocol', 'etcd3gw appends the path of the gateway to '
+                              f'{self.peer}, and the result is no valid '
+                              'address.',
             host=self.peer, detail='path')
 
     def _unwilling(self, status):
@@ -231,19 +237,19 @@ class Session:
         proxy = self.proxy()
         if proxy:
             return net.Fault(
-                'undetermined', f'etcd3gw can ask {self.peer} nothing: '
-                f'requests cannot use the proxy that {proxy[0]} names '
-                f'({name}).', detail='proxy', host=self.peer)
+                'undetermined', f'etcd3gw cannot use {self.peer}: requests '
+                                f'cannot use the proxy that {proxy[0]} names '
+                                f'({name}).', detail='proxy', host=self.peer)
         return net.Fault(
-            'undetermined', f'etcd3gw can ask {self.peer} nothing: requests '
-            f'ends with {name}.', host=self.peer)
+            'undetermined', f'etcd3gw cannot use {self.peer}: requests raises '
+                            f'{name}.', host=self.peer)
 
 
 def configured(arguments: dict[str, Any]) -> requests.Session:
     """Return a session with the settings that etcd3gw gives it."""
     session = requests.Session()
     if arguments.get('ca_cert') is not None:
-        # '' among them, which turns the verification off.
+        # '' is one of them: it turns verification off.
         session.verify = arguments['ca_cert']
     cert, key = arguments.get('cert_cert'), arguments.get('cert_key')
     if cert is not None and key is not None:
@@ -252,7 +258,7 @@ def configured(arguments: dict[str, Any]) -> requests.Session:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception and all that lies behind it."""
+    """Yield an exception and all its causes."""
     left: list[object] = [error]
     seen = set()
     while left:
@@ -265,7 +271,8 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _of_kind(peer, chain, timeout):
-    """Return the fault of a server that answered badly, None for another."""
+    """Return the fault of a server that answered badly, None for other faults.
+    """
     for error in chain:
         if isinstance(error, (TimeoutError, urllib3_errors.ReadTimeoutError)):
             return net.late(peer, 'answer', timeout or 0)
@@ -275,8 +282,8 @@ def _of_kind(peer, chain, timeout):
         if isinstance(error, (ConnectionError, ssl.SSLError,
                               http_client.IncompleteRead)) or _cut(error):
             return net.Fault(
-                'refused', f'{peer} closed the connection before it had '
-                f'answered.', host=peer)
+                'refused', f'{peer} closed the connection before it '
+                           'answered.', host=peer)
         if isinstance(error, (
                 http_client.HTTPException, exceptions.ContentDecodingError,
                 exceptions.TooManyRedirects,
@@ -288,7 +295,7 @@ def _of_kind(peer, chain, timeout):
 
 
 def _cut(error):
-    """Whether the first line of an answer ended before it was whole."""
+    """Whether the first line of an answer was cut off."""
     if not isinstance(error, http_client.BadStatusLine):
         return False
     line = error.args[0]

@@ -12,8 +12,8 @@
 
 """The Redis jobboard: Redis or Valkey, alone or behind Sentinels.
 
-Everything is asked by a worker's own client, in a child process; nothing is
-written. See :data:`wire.READS` for all that is ever carried out on a server.
+All requests are sent by the client of a worker, in a child process; nothing is
+written. See :data:`wire.READS` for all that is ever executed on a server.
 """
 
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ from octavia_v2_checks.backends.redis.connection import Connection
 
 _HOSTS = 'jobboard_backend_hosts'
 
-#: What explains why Sentinels hold a master for down.
+#: Causes for which Sentinels consider a master down.
 _NO_MASTER = frozenset({'unresolvable', 'refused', 'timeout', 'replica',
                         'wrong-protocol'})
 
@@ -56,7 +56,7 @@ class Redis:
                                    option=f'task_flow.{_HOSTS}')
 
     def probe(self) -> Iterator[net.Fault | str]:
-        """Yield what is wrong, and as text what was found to be right."""
+        """Yield what is wrong, and as text what is in order."""
         try:
             watch = self._watch()
         except net.Fault as fault:
@@ -93,7 +93,7 @@ class Redis:
         return connection
 
     def board(self) -> board_redis.RedisBoard:
-        """Open the board, to see what lies on it.
+        """Open the board, to list its jobs.
 
         :raises net.Fault: where a worker would fail
         """
@@ -165,7 +165,7 @@ class Redis:
 
 @contextlib.contextmanager
 def _usable() -> Iterator[None]:
-    """Say of an option that is of no use where it is looked at."""
+    """Turn an unusable option into Blocked."""
     try:
         yield
     except errors.Useless as exc:

@@ -19,7 +19,7 @@ from octavia_v2_checks.backends import board
 from octavia_v2_checks.backends.redis import errors
 from octavia_v2_checks.backends.redis.connection import Connection
 
-#: Of how many claims to ask when they end.
+#: Of how many claims to ask for the remaining time.
 _ASKED = 5
 
 
@@ -40,14 +40,14 @@ class RedisBoard:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Leave the connection to the others."""
+        """Leave the connection open for other checks."""
 
     def count(self) -> int:
         """Return how many jobs there are."""
         return self._length('listings')
 
     def trashed(self) -> int:
-        """Return how many jobs lie in the trash."""
+        """Return how many jobs are in the trash."""
         return self._length('trash')
 
     def workers(self) -> list[str]:
@@ -55,7 +55,7 @@ class RedisBoard:
         return []
 
     def removal(self, keys: list[str]) -> str:
-        """Return the commands that take jobs off the board."""
+        """Return the commands that remove jobs from the board."""
         listings = statements.word(self._key('listings'))
         return statements.in_redis_cli(
             f'HDEL {listings} ' + ' '.join(map(statements.word, keys)))
@@ -69,7 +69,7 @@ class RedisBoard:
         """Yield all jobs, some at a time."""
         seen: set[str] = set()
         for page in self._connection.postings(self._key('listings')):
-            # A scan tells some twice while the server rearranges them.
+            # A scan returns some twice while the server rearranges them.
             new = {key: board.Job(key, *summary) for key, *summary in page
                    if key not in seen}
             seen.update(new)
@@ -86,7 +86,7 @@ class RedisBoard:
         return answer
 
     def _states(self, jobs: dict[str, board.Job]) -> list[board.Job]:
-        """Find out who holds each of some jobs."""
+        """Find the owners of some jobs."""
         owners = dict(zip(jobs, self._each(
             'GET', [(self._key(k, 'owned'),) for k in jobs]), strict=True))
         free = [k for k, owner in owners.items()
@@ -94,7 +94,7 @@ class RedisBoard:
         touched = dict(zip(free, self._each(
             'EXISTS', [(self._key(k, 'last_modified'),) for k in free]),
             strict=True))
-        # What ended between the questions has no owner, and is not free.
+        # A job that ended between the requests has no owner, and is not free.
         there = dict(zip(free, self._each(
             'HEXISTS', [(self._key('listings'), k) for k in free]),
             strict=True))

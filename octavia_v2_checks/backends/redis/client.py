@@ -10,11 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A worker's redis-py, which answers our questions in a child process.
+"""The redis-py of a worker, which answers questions in a child process.
 
-It is made as TaskFlow makes it, but tries everything once, and its
-connections are those of :mod:`wire`. A tuple among its answers is a
-server's error: the fields of an :class:`errors.Refusal`.
+It is created as TaskFlow creates it, but tries everything once, and uses the
+connections of :mod:`wire`. A tuple among its answers is an error of the
+server: the fields of an :class:`errors.Refusal`.
 """
 
 from collections.abc import Callable
@@ -38,7 +38,7 @@ from octavia_v2_checks.upstream import versions
 _TLS = 'jobboard_redis_backend_ssl_options'
 _HOSTS = 'jobboard_backend_hosts'
 
-#: How redis-py calls the flags of a master that is down.
+#: Names in redis-py of the flags of a master that is down.
 _DOWN = (('is_odown', 'o_down'), ('is_sdown', 's_down'))
 
 #: How many jobs one page has.
@@ -51,7 +51,7 @@ def _arguments(options: Mapping[str, Any]) -> clients_redis.Arguments:
 
 
 def _once() -> dict[str, Any]:
-    """Return the arguments that keep redis-py from trying again."""
+    """Return the arguments that keep redis-py from retrying."""
     from redis import backoff
     from redis import retry
     return {'retry': retry.Retry(backoff.NoBackoff(), 0),
@@ -59,7 +59,7 @@ def _once() -> dict[str, Any]:
 
 
 def _client(given: clients_redis.Arguments) -> dict[str, Any]:
-    """Return the arguments of the client, as redis-py takes them."""
+    """Return the arguments of the client, as redis-py expects them."""
     client = given.client | _once()
     if given.quiet and (versions.numbers('redis') or ()) >= (8,):
         from redis import maint_notifications
@@ -77,7 +77,7 @@ def _manager(given: clients_redis.Arguments,
 
 
 class _Asking:
-    """One connection, and what goes wrong with it, in words.
+    """One connection, and its faults in words.
 
     :param access: the fields of an :class:`errors.Access`
     :param options: the values of :data:`clients_redis.OPTIONS`
@@ -89,16 +89,17 @@ class _Asking:
         self._witness = witness.Witness()
         self._peer = ''
         self._connection: Any = None
-        #: What has gone wrong with the connection, so that it is no more.
+        #: Why the connection is gone, once it is.
         self._lost: net.Portable | None = None
         #: Whether redis-py asks no further Sentinel after the last error.
         self._ends = False
 
     def _adopt(self, make: Callable[[], Any]) -> Any:
-        """Return a new client; its connection is ours, and still closed.
+        """Return a new client; its connection is one of ours, and not open
+        yet.
 
         :raises net.Fault: ``client-fails``
-        :raises errors.Useless: for an option of no use
+        :raises errors.Useless: for an unusable option
         """
         option = self._access.tls_option
         try:
@@ -114,7 +115,8 @@ class _Asking:
         return client
 
     def _fails(self, exc: Exception) -> net.Fault:
-        """Return the fault of a worker that stops before it asks anybody."""
+        """Return the fault of a worker that stops before it contacts a server.
+        """
         name = type(exc).__name__
         sentinel = self._options['jobboard_redis_sentinel'] is not None
         taskflow = versions.numbers('taskflow') or clients_redis.FILTERS
@@ -122,25 +124,27 @@ class _Asking:
                 and taskflow < clients_redis.FILTERS):
             return net.Fault(
                 'client-fails', f'Workers stop with {name}: TaskFlow before '
-                f'6.0.0 hands all of {_TLS} to redis-py, whose connections '
-                f'by way of Sentinel take no ssl_* without TLS.',
-                f'Set {_TLS} in [task_flow] to ssl:False, without any ssl_*; '
-                f'TaskFlow 6.0.2 does without that.', option=_TLS)
+                                f'6.0.0 passes all of {_TLS} to redis-py, '
+                                'whose connections through Sentinel accept no '
+                                'ssl_* without TLS.',
+                f'Set {_TLS} in [task_flow] to ssl:False, without any ssl_*, '
+                'or install TaskFlow 6.0.2, which does not need '
+                'that.', option=_TLS)
         if sentinel and name == 'ValueError':
             return net.Fault(
-                'client-fails', f'Workers stop with {name}: an entry of '
-                f'{_HOSTS} is no host for TaskFlow.',
-                f'Name in {_HOSTS} the hosts alone; the port of all of them '
-                f'is jobboard_backend_port.', option=_HOSTS)
+                'client-fails', f'Workers stop with {name}: TaskFlow does not '
+                                f'accept an entry of {_HOSTS} as a host.',
+                f'Write only host names in {_HOSTS}; the port of all of them '
+                'is jobboard_backend_port.', option=_HOSTS)
         return net.Fault(
-            'client-fails', f'Workers stop with {name}, which redis-py '
-            f'raises before it asks a server.')
+            'client-fails', f'Workers stop with {name}, which redis-py raises '
+                            'before it contacts a server.')
 
     def _connect(self, connect: Callable[[], None], peer: str) -> None:
         """Connect and log in, once.
 
         :raises net.Fault: where a worker would fail
-        :raises errors.Useless: for an option of no use
+        :raises errors.Useless: for an unusable option
         """
         self._peer = peer
         self._connection.redis_connect_func = self._log_in
@@ -149,7 +153,7 @@ class _Asking:
         self._connection.logged_in()
 
     def _log_in(self, connection: Any) -> None:
-        """Do what redis-py does with a new connection."""
+        """Do what redis-py does for a new connection."""
         with connection.held():
             try:
                 connection.on_connect()
@@ -183,7 +187,7 @@ class _Asking:
     def explain(self, exc: Exception) -> net.Portable:
         """Return what an exception of redis-py stands for."""
         self._note(exc)
-        # Some releases overlook what a server says before it hangs up.
+        # Some releases ignore what a server says before it closes.
         refused = (errors.refusal(exc)
                    or errors.farewell(self._connection.head))
         if refused:
@@ -191,14 +195,14 @@ class _Asking:
                                 self._access)
         seen = self._witness.fault
         if not seen and not self._connection.sent:
-            # It was connected, and said nothing: it is not on the network.
+            # It was connected and said nothing: the cause is not the network.
             return self._unusable(exc)
         fault = errors.network(exc, self._peer, self._access, seen,
                                self._connection.socket_timeout)
         return fault or self.stranger()
 
     def _unusable(self, exc):
-        """Return the fault of what never came to a question."""
+        """Return the fault of an error before the first request."""
         access = self._access
         cause = next((e for e in errors.causes(exc) if isinstance(
             e, OSError | TypeError | ValueError)), None)
@@ -209,11 +213,13 @@ class _Asking:
             return errors.tls(stream.insecure(self._peer, self._peer, cause),
                               access)
         return errors.Useless(
-            access.tls_option, f'a file in {access.tls_option} is of no use '
-            f'({type(cause).__name__})')
+            access.tls_option, f'a file in {access.tls_option} cannot be used '
+                               f'({type(cause).__name__})')
 
     def stranger(self) -> net.Fault:
-        """Return the fault of a server with words that no Redis has."""
+        """Return the fault of a server that does not speak the protocol of
+        Redis.
+        """
         name = sniff.recognise(self._connection.head)
         if name in self._access.expected:
             name = None
@@ -223,7 +229,7 @@ class _Asking:
         return fault
 
     def lose(self, fault: net.Portable) -> None:
-        """Remember why the connection is of no use any more."""
+        """Remember why the connection is not usable any more."""
         self._lost = fault
 
     def ask(self, commands: Sequence[wire.Command]) -> list[Any]:
@@ -256,13 +262,13 @@ class _Asking:
             return tuple(refused)
 
     def close(self) -> None:
-        """Say good-bye."""
+        """End the session."""
         if self._connection is not None:
             self._connection.disconnect()
 
 
 class _Understood:
-    """Makes a fault of whatever redis-py raises."""
+    """Turns whatever redis-py raises into a fault."""
 
     def __init__(self, asking: _Asking):
         self._asking = asking
@@ -286,10 +292,10 @@ class Server(_Asking):
     """
 
     def prepare(self) -> list[tuple[str, int]] | None:
-        """Make the client, and contact nobody.
+        """Create the client, and contact nothing.
 
         :returns: host and port of every Sentinel, None without Sentinel
-        :raises errors.Useless: for an option of no use
+        :raises errors.Useless: for an unusable option
         """
         try:
             given = _arguments(self._options)
@@ -321,22 +327,21 @@ class Server(_Asking):
                       net.endpoint(host, port))
 
     def would(self, commands: Sequence[wire.Command]) -> list[Any] | tuple:
-        """Ask what would happen, without carrying anything out.
+        """Ask what would happen, without executing anything.
 
         :returns: one answer each, ``QUEUED`` or an error; or the error with
             which the server refused the transaction
         """
         multi, ping = self.ask([('MULTI',), ('PING',)])
-        # Nothing that writes is sent before it is certain that the server,
-        # or a proxy in front of it, does queue. Where EXEC is not permitted
-        # the transaction was open before, and MULTI itself is an error.
+        # No command that writes is sent before it is certain that the server,
+        # or a proxy in front of it, queues. Where EXEC is not permitted, the
+        # transaction is still open, and MULTI itself is an error.
         if ping != b'QUEUED' and not (
                 multi == b'OK' and isinstance(ping, tuple)):
             if isinstance(multi, tuple):
                 return multi
             raise self.stranger()
-        # A command with an error in it: what is queued with it can only be
-        # thrown away.
+        # An invalid command: what is queued with it can only be discarded.
         wrong, = self.ask([('HLEN',)])
         if not isinstance(wrong, tuple):
             self.ask([('DISCARD',)])
@@ -345,7 +350,7 @@ class Server(_Asking):
             self._connection.queued([*commands, ('DISCARD',)]),
             [str(c[0]) for c in commands] + ['DISCARD'])
         if isinstance(end, tuple):
-            # Workers need no DISCARD, so their account may not have it.
+            # Workers need no DISCARD, so their account may lack it.
             end, = self.ask([('EXEC',)])
             if end[:1] != ('EXECABORT',):
                 self._connection.disconnect()
@@ -388,7 +393,7 @@ class Server(_Asking):
         if not isinstance(items, list) or len(items) % 2:
             raise self.stranger()
         for key, found in zip(items[::2], items[1::2], strict=True):
-            # What hiredis parses cannot be replaced while it arrives.
+            # With hiredis, an answer cannot be reduced while it arrives.
             summary = (posting.read(found) if isinstance(found, bytes)
                        else found)
             yield (key.decode('utf-8', 'replace'),
@@ -399,11 +404,11 @@ class Sentinel(_Asking):
     """One Sentinel."""
 
     def watch(self, host: str, port: int, name: str) -> dict[str, Any]:
-        """Return what it says of its masters, as :class:`sentinel.Answer`.
+        """Return what it says about its masters, as :class:`sentinel.Answer`.
 
-        :raises net.Fault: if it says nothing; :class:`errors.Final` where
+        :raises net.Fault: if it does not answer; :class:`errors.Final` where
             redis-py asks no further Sentinel then
-        :raises errors.Useless: for an option of no use
+        :raises errors.Useless: for an unusable option
         """
         manager: list[Any] = []
 
@@ -434,7 +439,7 @@ class Sentinel(_Asking):
             master = {
                 'host': state['ip'], 'port': int(state['port']),
                 'down': None if usable else down,
-                # A refusal is an answer, and none that counts.
+                # A refusal is an answer, but not one that counts.
                 'answers': int(state.get('last-ping-reply', 0)) < int(
                     state.get('last-ok-ping-reply', 0)),
                 'known': int(state['num-other-sentinels']) + 1,

@@ -10,7 +10,8 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The way to Redis and Sentinel, through a worker's client in a child."""
+"""The connection to Redis and Sentinel, by the client of a worker in a child.
+"""
 
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -27,13 +28,13 @@ from octavia_v2_checks.upstream import clients_redis
 
 _CLIENT = 'octavia_v2_checks.backends.redis.client'
 
-#: Part of the deadline that stays for what follows a listing that comes at
-#: once.
+#: Part of the deadline that is reserved for what follows a listing in one
+#: piece.
 _RESERVE = 0.3
 
 
 def options_of(settings: settings_.Settings) -> dict[str, Any]:
-    """Return what redis-py is made of, as plain data.
+    """Return the arguments of redis-py, as plain data.
 
     :raises findings.Blocked: for an option that a worker could not read
     """
@@ -44,7 +45,7 @@ def options_of(settings: settings_.Settings) -> dict[str, Any]:
 
 
 def to_redis(options: dict[str, Any]) -> errors.Access:
-    """Return the way in to Redis itself."""
+    """Return the access to Redis itself."""
     return _access(
         options, 'Redis', 'jobboard_backend_username',
         'jobboard_backend_password', 'jobboard_redis_backend_ssl_options',
@@ -52,7 +53,8 @@ def to_redis(options: dict[str, Any]) -> errors.Access:
 
 
 def to_sentinel(options: dict[str, Any]) -> errors.Access:
-    """Return the way in to the Sentinels, which shares nothing with Redis'.
+    """Return the access to the Sentinels, which shares nothing with that to
+    Redis.
     """
     return _access(
         options, 'Sentinel', 'jobboard_redis_sentinel_username',
@@ -73,12 +75,12 @@ def _access(options, kind, user_option, password_option, tls_option,
 
 def stranger(deadline: clocks.Deadline, fault: net.Fault, host: str,
              port: int, access: errors.Access) -> net.Fault:
-    """Return a fault, or a better one where a stranger answers."""
+    """Return a fault, or a better one where another kind of server answers."""
     detail = fault.detail or ''
     doubtful = {
         'timeout': detail != net.CONNECTING, 'refused': detail == 'closed',
         'wrong-protocol': detail == 'unknown',
-        # These two are said by a server that does speak TLS.
+        # These two come from a server that does speak TLS.
         'tls': detail != 'verify' and 'ALERT' not in detail}
     if not doubtful.get(fault.slug):
         return fault
@@ -89,11 +91,11 @@ def stranger(deadline: clocks.Deadline, fault: net.Fault, host: str,
 
 
 class Connection:
-    """A child process with the client of a worker; many may use it.
+    """A child process with the client of a worker; all checks may use it.
 
     Its methods raise :class:`net.Fault` where a worker would fail.
 
-    :param deadline: each question has its share
+    :param deadline: each question has its share of it
     """
 
     def __init__(self, access: errors.Access, options: dict[str, Any],
@@ -107,7 +109,7 @@ class Connection:
             'prepare', clock=clocks.Clock(deadline.left()))
 
     def open(self, host: str, port: int) -> None:
-        """Connect and log in, once; to be done before anything is asked.
+        """Connect and log in, once; required before any question.
 
         :param host: with Sentinel, of the master
         """
@@ -143,7 +145,7 @@ class Connection:
         else:
             return
         # Workers do not scan, so their account may not be allowed to; they
-        # ask for all at once.
+        # request all at once.
         left = self._deadline.left() - _RESERVE * self._deadline.seconds
         self._child.ask('load', key, clock=clocks.Clock(max(left, 0)))
         yield from self._child.pages('loaded')
@@ -151,17 +153,20 @@ class Connection:
     def fault(self, refused: errors.Refusal, command: str) -> net.Fault:
         """Return the fault that an error stands for.
 
-        :param command: what was asked, for the reader
+        :param command: the command, for the reader
         """
         return errors.fault(refused, command, self.peer, self.access)
 
     def stranger(self) -> net.Fault:
-        """Return the fault of a server with words that no Redis has."""
+        """Return the fault of a server that does not speak the protocol of
+        Redis.
+        """
         return errors.stranger(None, self.peer, self.access)
 
     @contextlib.contextmanager
     def _identified(self) -> Iterator[None]:
-        """Name a stranger that answers where a Redis was expected."""
+        """Return the fault of another kind of server where Redis was expected.
+        """
         try:
             yield
         except net.Fault as fault:

@@ -12,7 +12,7 @@
 
 """What the errors of Redis, Sentinel and redis-py mean to an operator.
 
-An error's text is looked at and never passed on: it may repeat a password.
+The text of an error is examined and never passed on: it may repeat a password.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ from octavia_v2_checks.backends import stream
 
 
 class Access(NamedTuple):
-    """The way in to one kind of server, and the options that describe it.
+    """The access to one kind of server, and the options that describe it.
 
     :ivar kind: ``Redis`` or ``Sentinel``
     :ivar username: as it is configured
@@ -52,15 +52,15 @@ class Access(NamedTuple):
 
     @property
     def expected(self) -> tuple[str, ...]:
-        """What :mod:`sniff` finds where all is as it should be."""
+        """What :mod:`sniff` finds where the right server answers."""
         return ('TLS',) if self.tls else ('Redis', 'a Redis Sentinel')
 
 
 class Refusal(NamedTuple):
-    """A server's no.
+    """A refusal of a server.
 
     :ivar word: the error code, such as ``NOPERM``, or ``ERR``
-    :ivar text: what it said; never shown, for it may repeat what was sent
+    :ivar text: its text; never shown, because it may repeat what was sent
     """
 
     word: str
@@ -68,7 +68,7 @@ class Refusal(NamedTuple):
 
 
 class Useless(net.Portable):
-    """An option cannot be used; nothing was asked of a server.
+    """An option cannot be used; no server was contacted.
 
     :ivar option: name of the ``[task_flow]`` option
     :ivar reason: what is wrong with it, for a reader
@@ -84,8 +84,8 @@ class Final(net.Fault):
     """A fault after which redis-py asks no further Sentinel."""
 
 
-#: Class of redis-py's -> the error code that it has taken off the text. A
-#: later release keeps the code besides.
+#: Class of redis-py -> the error code that it has removed from the text. A
+#: later release also keeps the code.
 _WORDS = {
     'NoPermissionError': 'NOPERM',
     'ReadOnlyError': 'READONLY',
@@ -101,7 +101,7 @@ _WORDS = {
     'ClusterCrossSlotError': 'CROSSSLOT',
 }
 
-#: The texts of an AuthenticationError, which has the code of none of them.
+#: The texts of an AuthenticationError, which does not keep the error code.
 _LOGINS = (
     (re.compile(r'Authentication required|HELLO must be called'), 'NOAUTH'),
     (re.compile(r'invalid username-password pair|user is disabled'),
@@ -143,30 +143,30 @@ _PATTERNS = (
 _WHY_NOT_WRITABLE = {
     'MISCONF': 'it cannot save its data to disk (MISCONF)',
     'NOREPLICAS': 'it has fewer live replicas than min-replicas-to-write '
-                  'asks for (NOREPLICAS)',
+                  'requires (NOREPLICAS)',
     'BUSY': 'a script keeps it busy (BUSY)',
 }
 
 #: What to do where a server closes connections silently.
 _CLOSED = (
-    'See in the log of the server why. Where it serves as many clients as '
-    'maxclients allows, which INFO stats counts as rejected_connections, '
-    'raise maxclients in redis.conf. '
+    'Find the reason in the log of the server. If it has as many clients as '
+    'maxclients allows (INFO stats counts rejected_connections), raise '
+    'maxclients in redis.conf. '
     + statements.in_redis_cli('CONFIG SET maxclients 10000'))
 
 _WRITABLE_AGAIN = {
-    'MISCONF': ('Make room on the disk of "dir" in redis.conf, see that Redis '
-                'may write there, and save. ', 'BGSAVE'),
-    'NOREPLICAS': ('Start the replicas again, or do without them. ',
+    'MISCONF': ('Free space on the disk of "dir" in redis.conf, make sure '
+                'that Redis may write there, and save. ', 'BGSAVE'),
+    'NOREPLICAS': ('Start the replicas again, or run without them. ',
                    'CONFIG SET min-replicas-to-write 0'),
     'BUSY': ('', 'SCRIPT KILL'),
 }
 
 
 def refusal(error: Exception) -> Refusal | None:
-    """Return what a server said that redis-py made an exception of.
+    """Return the error of a server that redis-py turned into an exception.
 
-    :returns: None for an exception that stands for no server's words
+    :returns: None for an exception that is no error of a server
     """
     name, text = type(error).__name__, str(error)
     if name in ('AuthenticationError', 'AuthorizationError'):
@@ -184,13 +184,13 @@ def refusal(error: Exception) -> Refusal | None:
 
 
 def said(text: str) -> Refusal:
-    """Return what the text of an error says, its code in front."""
+    """Return what the text of an error means; it begins with its code."""
     found = _WORD.match(text)
     return Refusal(found[0] if found else 'ERR', text)
 
 
 def farewell(head: bytes) -> Refusal | None:
-    """Return why a server has hung up, from the first bytes that it said.
+    """Return why a server closed the connection, from the first bytes it sent.
     """
     line, end, _ = head.partition(b'\r\n')
     refused = said(line[1:].decode('utf-8', 'replace').removeprefix('ERR '))
@@ -199,7 +199,7 @@ def farewell(head: bytes) -> Refusal | None:
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an exception, and those that led to it."""
+    """Yield an exception and its causes."""
     while error:
         yield error
         error = error.__cause__ or error.__context__
@@ -210,7 +210,7 @@ def network(error: Exception, peer: str, access: Access,
     """Return the fault of a connection that failed.
 
     :param error: of redis-py
-    :param seen: what went wrong on the network
+    :param seen: what failed on the network
     :param seconds: the client's own time-out
     :returns: None for an exception that stands for something else
     """
@@ -225,8 +225,8 @@ def network(error: Exception, peer: str, access: Access,
         return net.late(peer, 'answer', seconds or 0)
     if name == 'ConnectionError':
         return net.Fault(
-            'refused', f'{peer} closed the connection before it had '
-            f'answered.', _CLOSED, host=peer, detail='closed')
+            'refused', f'{peer} closed the connection before it '
+                       'answered.', _CLOSED, host=peer, detail='closed')
     return None
 
 
@@ -241,7 +241,7 @@ def meaning(refused: Refusal) -> str | None:
 
 
 def is_about_keys(refused: Refusal) -> bool:
-    """Tell whether a NOPERM is for the keys and not for the command."""
+    """Return whether a NOPERM is about the keys and not about the command."""
     return bool(re.search(r'\bkeys?\b', refused.text))
 
 
@@ -263,8 +263,8 @@ def fault(refused: Refusal, command: str, peer: str, access: Access
     if slug == 'not-writable':
         remedy, command = _WRITABLE_AGAIN[refused.word]
         return net.Fault(
-            slug, f'{peer} takes no writes: '
-            f'{_WHY_NOT_WRITABLE[refused.word]}.',
+            slug, f'{peer} accepts no writes: '
+                  f'{_WHY_NOT_WRITABLE[refused.word]}.',
             remedy + statements.in_redis_cli(command), host=peer)
     if slug == 'missing-permission':
         return missing_permission(peer, access, [command])
@@ -272,7 +272,8 @@ def fault(refused: Refusal, command: str, peer: str, access: Access
         return _unknown_command(peer, access, command)
     return net.Fault(
         'undetermined', f'{peer} answered {command} with the error '
-        f'{refused.word}, which is not known here.', host=peer)
+                        f'{refused.word}, which this tool does not '
+                        'know.', host=peer)
 
 
 def _auth_required(peer, access):
@@ -287,7 +288,8 @@ def _auth_required(peer, access):
 def _access_denied(peer, access):
     return net.Fault(
         'access-denied', f'{peer} refuses the login as {access.user!r}: the '
-        f'password is wrong, the user does not exist, or it is off.',
+                         'password is wrong, or the user does not exist or is '
+                         'disabled.',
         f'Correct {access.user_option} and {access.password_option} in '
         f'[task_flow], or give the user that password. '
         + statements.in_redis_cli(
@@ -296,14 +298,14 @@ def _access_denied(peer, access):
 
 
 def needs_no_login(peer: str, access: Access) -> net.Fault:
-    """Return the fault of a login on a server that knows none."""
+    """Return the fault of a login on a server without authentication."""
     what = (f'{access.username!r} with the configured password'
             if access.username else 'a password')
     return net.Fault(
-        'access-denied', f'{peer} lets everybody in without a login, and '
-        f'refuses {what}.',
-        f'Leave {access.user_option} and {access.password_option} out of '
-        f'[task_flow], or create the user. '
+        'access-denied', f'{peer} requires no authentication, and refuses '
+                         f'{what}.',
+        f'Remove {access.user_option} and {access.password_option} from '
+        '[task_flow], or create the user. '
         + statements.in_redis_cli(
             f'ACL SETUSER {statements.word(access.user)} on >PASSWORD'),
         host=peer,
@@ -314,19 +316,19 @@ def needs_no_login(peer: str, access: Access) -> net.Fault:
 def _protected(peer, access):
     return net.Fault(
         'access-denied', f'{peer} is in protected mode: it has no password '
-        f'and serves nobody but its own host.',
-        f'Give it a password and set {access.password_option} in [task_flow] '
-        f'to the same. '
+                         'and accepts only connections from its own host.',
+        f'Set a password, and set {access.password_option} in [task_flow] to '
+        'the same one. '
         + statements.in_redis_cli('CONFIG SET requirepass PASSWORD'),
         host=peer, option=access.password_option)
 
 
 def _full(peer, access):
     return net.Fault(
-        'refused', f'{peer} serves as many clients as maxclients allows, and '
-        f'refuses more, redis-cli too.',
+        'refused', f'{peer} has as many clients as maxclients allows, and '
+                   'refuses more, including redis-cli.',
         'Raise maxclients in redis.conf and restart Redis, or wait until '
-        'redis-cli gets in. '
+        'redis-cli can connect. '
         + statements.in_redis_cli('CONFIG SET maxclients 10000'),
         host=peer)
 
@@ -335,7 +337,7 @@ def unknown_database(peer: str, access: Access, count: bytes = b''
                      ) -> net.Fault:
     """Return the fault of a database number out of range.
 
-    :param count: how many there are, if the server says so
+    :param count: how many there are, if the server tells
     """
     known = (f': it has the numbers 0 to {int(count) - 1}'
              if count.isdigit() else '')
@@ -369,7 +371,7 @@ def _no_resp3(peer, access):
         'server-old', f'{peer} does not speak RESP3: it refuses HELLO 3 '
         f'(NOPROTO), with which redis-py 8.0 and later begin.',
         'Upgrade the server to Redis 6.0 or later; where a proxy answers in '
-        'its place, upgrade that, or let workers connect to the server '
+        'its place, upgrade that, or have workers connect to the server '
         'itself.', host=peer)
 
 
@@ -377,9 +379,8 @@ def missing_permission(peer: str, access: Access, commands: list[str],
                        rules: list[str] | None = None) -> net.Fault:
     """Return the fault of an account that may not run commands.
 
-    :param commands: as a reader knows them: ``HSET``, ``SCRIPT LOAD``
-    :param rules: the ACL rules that fix it, if there is more to say than
-        the commands
+    :param commands: as shown to a reader: ``HSET``, ``SCRIPT LOAD``
+    :param rules: the ACL rules that fix it, if they are more than the commands
     """
     rules = rules or [statements.rule(c) for c in commands]
     return net.Fault(
@@ -402,7 +403,7 @@ def _unknown_command(peer, access, command):
     if command.startswith('SENTINEL'):
         return net.Fault(
             'wrong-protocol', f'{peer} is Redis itself and not a Sentinel.',
-            'Leave jobboard_redis_sentinel out of [task_flow], or set '
+            'Remove jobboard_redis_sentinel from [task_flow], or set '
             'jobboard_backend_port to the port of the Sentinels, usually '
             '26379.', host=peer, option='jobboard_redis_sentinel')
     return net.Fault(
@@ -416,9 +417,9 @@ def tls(found: net.Fault, access: Access) -> net.Fault:
     """Return a TLS fault with the option that fixes it."""
     remedy = None
     if found.detail == 'verify':
-        remedy = (f'Name the authority that signed the certificate as '
-                  f'ssl_ca_certs in {access.tls_option}, and the server by a '
-                  f'name that its certificate has.')
+        remedy = ('Name the CA that signed the certificate as ssl_ca_certs in '
+                  f'{access.tls_option}, and use a server name that is in the '
+                  'certificate.')
     elif not found.detail:
         remedy = _CLOSED
     elif 'ALERT' in found.detail and not access.certificate:
@@ -447,7 +448,7 @@ def stranger(name: str | None, peer: str, access: Access) -> net.Fault:
     else:
         kind = 'not Redis' if access.kind == 'Redis' else 'not a Sentinel'
         text = (f'{peer} is {kind}: {name} answers there.' if name else
-                f'{peer} is {kind}: it answers in words that neither has.')
+                f'{peer} is {kind}: its answer fits neither protocol.')
         remedy = (f'Name the {access.kind} server in jobboard_backend_hosts '
                   f'and jobboard_backend_port')
         if name in sniff.DRIVERS:

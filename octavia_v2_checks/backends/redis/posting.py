@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a job posting on Redis says, read as a worker reads it."""
+"""The contents of a job posting on Redis, read as a worker reads it."""
 
 from typing import Any
 from typing import TypeAlias
@@ -27,10 +27,10 @@ _NEEDED = frozenset({'created_on', 'uuid', 'name', 'sequence'})
 
 
 def read(data: bytes) -> Summary | None:
-    """Return what a posting says; None if workers cannot read it."""
+    """Return the contents of a posting; None if workers cannot read it."""
     from oslo_serialization import msgpackutils
     try:
-        # No value is larger than the bytes that are there.
+        # No value is larger than the available bytes.
         found: Any = msgpackutils.loads(data)
     except MemoryError:
         raise

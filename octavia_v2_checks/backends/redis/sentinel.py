@@ -35,11 +35,11 @@ class Master(NamedTuple):
     """A master as one Sentinel sees it.
 
     :ivar down: ``s_down`` or ``o_down``, None if it is up
-    :ivar answers: whether it does answer, but not as one that is up
+    :ivar answers: whether it answers, but not like one that is up
     :ivar known: how many Sentinels there are, this one included
     :ivar quorum: how many must agree that the master is down
-    :ivar run: by which the server is known, whatever its address; '' where
-        the Sentinel has not reached it
+    :ivar run: run id, which identifies the server whatever its address; ''
+        where the Sentinel has not reached it
     """
 
     host: str
@@ -57,7 +57,7 @@ class Master(NamedTuple):
 
     @property
     def means_here(self) -> bool:
-        """Whether its address is another host's on each host."""
+        """Whether its address means a different host on each host."""
         try:
             address = ipaddress.ip_address(self.host.partition('%')[0])
         except ValueError:
@@ -70,11 +70,11 @@ class Master(NamedTuple):
 class Answer(NamedTuple):
     """What one Sentinel said.
 
-    :ivar fault: why it said nothing
-    :ivar names: the masters that it knows
+    :ivar fault: why it did not answer
+    :ivar names: names of the masters that it knows
     :ivar master: the one of the configured name, None if it knows none
-    :ivar majority: whether it reaches the Sentinels that a failover takes;
-        None if it does not say
+    :ivar majority: whether it reaches the Sentinels that a failover needs;
+        None if it does not tell
     :ivar here: whether it runs on this host
     """
 
@@ -91,7 +91,7 @@ def _ask(access: errors.Access, options: dict, name: str,
          ) -> list[Answer]:
     """Ask all Sentinels, side by side.
 
-    :raises errors.Useless: for an option of no use
+    :raises errors.Useless: for an unusable option
     """
     children = []
     for host, port in places:
@@ -121,7 +121,7 @@ class Watch:
 
     :param options: with the name of the master among them
     :param places: host and port of each Sentinel
-    :raises errors.Useless: for an option of no use
+    :raises errors.Useless: for an unusable option
     """
 
     def __init__(self, access: errors.Access, options: dict,
@@ -133,12 +133,12 @@ class Watch:
         self._heard = [a for a in self._answers if not a.fault]
 
         lost = [a.fault for a in self._answers if a.fault]
-        #: Where a worker's search ends without a server.
+        #: Where the search of a worker ends without a server.
         self._end: net.Fault | None = None
         self._used = self._search()
         self._failing = list(_joined(
             [f for f in lost if not self._heard or f is self._end
-             # That never is right, whoever asks it.
+             # This is always wrong, whoever connects.
              or f.slug == 'wrong-protocol']))
         self._down = [f for f in lost if self._heard and f is not self._end
                       and f.slug != 'wrong-protocol']
@@ -169,11 +169,12 @@ class Watch:
     def faults(self) -> Iterator[net.Fault]:
         """Yield what is wrong with the Sentinels themselves."""
         for fault in self._down:
-            ending = (' A worker that gets there asks no further Sentinel.'
+            ending = (' A worker that reaches it asks no further Sentinel.'
                       if isinstance(fault, errors.Final) else '')
             yield net.Fault(
-                'member-down', f'The Sentinel {fault.host} is of no use '
-                f'({fault.slug}): {fault.text}{ending}', fault.remedy,
+                'member-down', f'The Sentinel {fault.host} cannot be used '
+                               f'({fault.slug}): '
+                               f'{fault.text}{ending}', fault.remedy,
                 fault.host, fault.option or _HOSTS)
         yield from self._failing
         if self._misplaced:
@@ -202,23 +203,24 @@ class Watch:
         return master
 
     def down(self, master: Master, password: bool = False) -> net.Fault:
-        """Return the fault of a master that all Sentinels hold for down.
+        """Return the fault of a master that all Sentinels consider down.
 
-        :param password: whether it answers here, and wants a password
+        :param password: whether it answers here, and requires a password
         """
-        text = (f'The Sentinels hold the master {self._shown}, '
-                f'{master.peer}, for down ({master.down}), so workers get no '
-                f'server.')
+        text = (f'The Sentinels consider the master {self._shown}, '
+                f'{master.peer}, down ({master.down}), so workers get no '
+                'server.')
         looks = f'"SENTINEL MASTER {self._shown}" shows what they see.'
         if not password or not master.answers:
             return net.Fault(
                 'sentinel-unknown-master', text,
-                f'Bring {master.peer} back within reach of the Sentinels; '
+                f'Make {master.peer} reachable for the Sentinels; '
                 f'{looks}', master.peer, _NAME)
         return net.Fault(
-            'sentinel-unknown-master', f'{text} It answers them, but '
-            f'refuses what they ask: most likely they have no password for '
-            f'it (auth-pass), or a wrong one.',
+            'sentinel-unknown-master', f'{text} It answers them, but refuses '
+                                       'their commands: most likely they have '
+                                       'no password for it (auth-pass), or a '
+                                       'wrong one.',
             f'Give every Sentinel the password of the master, and the user '
             f'(auth-user) where it is not the default one; if it has them, '
             f'{looks} ' + statements.in_redis_cli(
@@ -226,7 +228,8 @@ class Watch:
             master.peer, _NAME)
 
     def unreached(self, fault: net.Fault) -> net.Fault:
-        """Return the fault of a server that is up, and not for this host.
+        """Return the fault of a server that is up but not reachable from this
+        host.
 
         :param fault: of this host on its way to :attr:`master`
         """
@@ -239,15 +242,15 @@ class Watch:
             'sentinel-address', f'The Sentinels announce {master.peer} as '
             f'the master {self._shown}, and reach it; this host does not: '
             f'{fault.text}', self._monitor(
-                f'Let this host reach {master.peer}, or have the Sentinels '
-                f'announce an ADDRESS that it reaches, such as the published '
-                f'one of a container (replica-announce-ip in redis.conf for '
-                f'replicas).', 'ADDRESS', master), master.peer)
+                f'Make {master.peer} reachable from this host, or have the '
+                'Sentinels announce an ADDRESS that is, such as the published '
+                'one of a container (replica-announce-ip in redis.conf for '
+                'replicas).', 'ADDRESS', master), master.peer)
 
     def unfit(self, fault: net.Fault) -> net.Fault:
         """Return a fault of TLS with what helps where Sentinels are.
 
-        :param fault: a certificate of :attr:`master` that fits another name
+        :param fault: a certificate of :attr:`master` for another name
         """
         master = self.master
         if not master or fault.detail != 'verify' or (
@@ -260,14 +263,14 @@ class Watch:
             f'SENTINEL MONITOR {self._shown} NAME {master.port} '
             f'{master.quorum}')
         return net.Fault(
-            'tls', f'{fault.text} It is {master.host} that the Sentinels '
-            f'announce.', f'Issue a certificate for the address '
+            'tls', f'{fault.text} The Sentinels announce the master as '
+                   f'{master.host}.', f'Issue a certificate for the address '
             f'{master.host} too, or have every Sentinel announce the NAME '
-            f'that the certificate has, and set auth-pass there anew. '
+            f'that the certificate has, and set auth-pass there again. '
             f'{announce}', fault.host, fault.option, fault.detail)
 
     def fact(self) -> str:
-        """Return a sentence on Sentinels that are well."""
+        """Return a sentence about healthy Sentinels."""
         master = self.master
         return (f'{len(self._heard)} of {len(self._answers)} Sentinels '
                 f'answer; the master {self._shown} is '
@@ -287,7 +290,7 @@ class Watch:
             self._heard[0].peer, _NAME)
 
     def _misplacement(self) -> net.Fault | None:
-        """Return the fault of an address that is another host's here."""
+        """Return the fault of an address that means another host here."""
         wrong = [(a, a.master) for a in self._heard
                  if not a.here and a.master and a.master.means_here]
         if not wrong:
@@ -303,7 +306,7 @@ class Watch:
                 f'sentinel.conf too.', 'ADDRESS', master), first.peer)
 
     def _monitor(self, what, address, master):
-        return (f'{what} Set auth-pass anew where the master has a password. '
+        return (f'{what} Set auth-pass again where the master has a password. '
                 + statements.in_redis_cli(
                     f'SENTINEL REMOVE {self._shown}',
                     f'SENTINEL MONITOR {self._shown} {address} {master.port} '
@@ -321,8 +324,9 @@ class Watch:
                 'sentinel-address', f'The Sentinels name different servers '
                 f'as the master {self._shown}: {said}. Workers use the '
                 f'first answer.', self._monitor(
-                    f'Wait a minute where a failover is going on. Else, if '
-                    f'{used.peer} is the master, tell {_list(others)}.',
+                    'Wait a minute if a failover is in progress. Otherwise, '
+                    f'if {used.peer} is the master, correct it on '
+                    f'{_list(others)}.',
                     printable(used.host), used), host=others[0].peer)
         strangers = [a for a in self._heard if not a.master]
         if strangers:
@@ -336,7 +340,7 @@ class Watch:
             yield net.Fault(
                 'sentinel-quorum', f'The master {self._shown} is down for '
                 f'{_list(blind)}, and not for others.',
-                f'Look at the network between them and {used.peer}.',
+                f'Check the network between them and {used.peer}.',
                 blind[0].peer)
 
     def _quorum(self):
@@ -349,18 +353,19 @@ class Watch:
                 majority = master.known // 2 + 1
                 yield net.Fault(
                     'sentinel-quorum', f'{answer.peer} sets the quorum of '
-                    f'{self._shown} to {master.quorum} and the number of '
-                    f'Sentinels is {master.known}: there can be no '
-                    f'failover.',
+                                       f'{self._shown} to {master.quorum}, '
+                                       f'but there are only {master.known} '
+                                       'Sentinels: no failover is possible.',
                     statements.in_redis_cli(
                         f'SENTINEL SET {self._shown} quorum {majority}'),
                     answer.peer)
                 return
             if answer.majority is False:
                 yield net.Fault(
-                    'sentinel-quorum', f'{answer.peer} reaches fewer than '
-                    f'the {needed} of {master.known} Sentinels of '
-                    f'{self._shown} that a failover takes.',
+                    'sentinel-quorum', f'{answer.peer} reaches fewer than the '
+                                       f'{needed} of {master.known} Sentinels '
+                                       f'of {self._shown} that a failover '
+                                       'needs.',
                     host=answer.peer)
                 return
 
@@ -376,6 +381,6 @@ def _joined(faults: Sequence[net.Fault]) -> Iterator[net.Fault]:
         causes.setdefault(fault.slug, []).append(fault)
     for first, *others in causes.values():
         if others:
-            first.text += (' The same goes for '
+            first.text += (' The same applies to '
                            f'{", ".join(str(f.host) for f in others)}.')
         yield first

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Is this Redis fit to be a jobboard, and may the account do the work?"""
+"""Can this Redis be a jobboard, and has the account the permissions?"""
 
 from collections.abc import Iterator
 import re
@@ -21,7 +21,7 @@ from octavia_v2_checks.backends import net
 from octavia_v2_checks.backends.redis import errors as redis_errors
 from octavia_v2_checks.backends.redis.connection import Connection
 
-#: TaskFlow refuses older servers: they know no scripts.
+#: TaskFlow refuses older servers: they do not support scripts.
 MINIMUM = (2, 6)
 
 _JOB = '00000000-0000-4000-8000-000000000000'
@@ -46,7 +46,7 @@ def _work(namespace: str) -> list[tuple[str | int, ...]]:
 
 def probe(connection: Connection, namespace: str
           ) -> Iterator[net.Fault | str]:
-    """Yield what keeps a server from being a jobboard.
+    """Yield why a server cannot be a jobboard.
 
     :param connection: to the server
     :param namespace: prefix of the keys
@@ -95,12 +95,12 @@ def parse_info(text: bytes) -> dict[str, str]:
 
 
 def printable(text: str) -> str:
-    """Return a name that a server gave, without surprises."""
+    """Return a name from a server, safe to print."""
     return re.sub(r'[^\w.:-]', '?', text)[:200]
 
 
 def _unfit(connection, info):
-    """Return the fault of a server that is no place for jobs at all."""
+    """Return the fault of a server that cannot hold jobs at all."""
     peer = connection.peer
     if info.get('redis_mode') == 'sentinel':
         masters = [m[0] for m in (
@@ -204,10 +204,10 @@ def _version_faults(connection, info):
         return []
     minimum = '.'.join(map(str, MINIMUM))
     what = (f'runs Redis {printable(info["redis_version"])}' if found
-            else 'does not tell its version')
+            else 'does not report its version')
     return [net.Fault(
         'server-old', f'{connection.peer} {what}; TaskFlow needs Redis '
-        f'{minimum} or later and asks INFO for it.',
+                      f'{minimum} or later and checks that with INFO.',
         host=connection.peer)]
 
 
@@ -219,13 +219,13 @@ def _memory_faults(connection, info):
         return []
     return [net.Fault(
         'eviction', f'{peer} has maxmemory-policy {printable(policy)}: at '
-        f'{printable(limit)} bytes it throws keys away.',
+                    f'{printable(limit)} bytes it evicts keys.',
         statements.in_redis_cli('CONFIG SET maxmemory-policy noeviction'),
         host=peer)]
 
 
 def _durability(info, save):
-    """Whether jobs survive a restart; None if the server does not say."""
+    """Whether jobs survive a restart; None if the server does not tell."""
     if info.get('aof_enabled') == '1':
         return True
     if info.get('aof_enabled') != '0':

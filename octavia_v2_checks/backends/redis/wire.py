@@ -12,8 +12,8 @@
 
 """Connections of redis-py that send what reads, and nothing else.
 
-What is wrapped here is redis-py's: its sockets, so that rubbish has an end,
-and its parser, so that large postings are not kept.
+Wrappers for redis-py: around its sockets, so that endless answers are cut off,
+and around its parser, so that large postings are not kept.
 """
 
 from collections.abc import Callable
@@ -27,11 +27,11 @@ from typing import TypeAlias
 
 from octavia_v2_checks.backends.redis import errors
 
-#: All that is ever carried out on a server. Everything else is only queued,
-#: by :meth:`Guarded.queue`, in a transaction that cannot be executed, and
-#: thrown away. MULTI and EXEC are on the list for the empty transaction,
-#: which shows whether they are permitted. What begins with CLIENT is said by
-#: redis-py itself, of its own connection.
+#: All commands that are ever executed on a server. Everything else is only
+#: queued, by :meth:`Guarded.queue`, in a transaction that cannot be executed,
+#: and discarded. MULTI and EXEC are on the list for the empty transaction,
+#: which shows whether they are permitted. redis-py itself sends those that
+#: begin with CLIENT, about its own connection.
 READS = frozenset({
     'HELLO', 'AUTH', 'SELECT', 'CLIENT SETINFO', 'CLIENT MAINT_NOTIFICATIONS',
     'PING', 'INFO', 'CONFIG GET', 'WATCH', 'MULTI', 'EXEC', 'DISCARD',
@@ -39,7 +39,7 @@ READS = frozenset({
     'HEXISTS', 'GET', 'PTTL', 'EXISTS'})
 
 #: Bytes of one answer. The largest real ones, INFO and SENTINEL MASTERS, have
-#: some ten thousand; that to a login has a hundred.
+#: some ten thousand; the one to a login has a hundred.
 _LIMIT = 16 << 20
 _LOGIN_LIMIT = 64 << 10
 
@@ -48,7 +48,7 @@ _FIRST = b'+-:$*_,#!=%~>(|'
 
 _HEAD = 1024
 
-#: Bytes of a long answer that redis-py has read, and may let go.
+#: Bytes of a long answer that redis-py has read, and may release.
 _READ = 1 << 20
 
 #: A command, word by word.
@@ -60,7 +60,7 @@ class Rubbish(Exception):
 
 
 def check(command: Sequence[Any]) -> None:
-    """See that a command is one of :data:`READS`.
+    """Require that a command is one of :data:`READS`.
 
     :raises ValueError: if it is not
     """
@@ -156,7 +156,7 @@ class Guarded:
         return super().pack_commands(commands)  # type: ignore[misc]
 
     def queued(self, commands: Iterable[Command]) -> Any:
-        """Return commands packed that are to be queued, not carried out."""
+        """Return packed commands that are to be queued, not executed."""
         return super().pack_commands(commands)  # type: ignore[misc]
 
     def disconnect(self, *args: Any, **kwargs: Any) -> None:
@@ -165,10 +165,9 @@ class Guarded:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Keep the connection open, whatever redis-py thinks of it.
+        """Keep the connection open, even where redis-py would close it.
 
-        What a server refuses can be looked into then, without a second
-        login.
+        What a server refuses can then be examined without a second login.
         """
         self._holding = True
         try:
@@ -178,7 +177,7 @@ class Guarded:
 
     def once_more(self, *command: str) -> Any:
         """Return the answer to a command after a login that was refused."""
-        # redis-py would read the refusal once more.
+        # redis-py would read the refusal again.
         self._parser.on_connect(self)  # type: ignore[attr-defined]
         self.send_command(*command)
         try:
@@ -187,7 +186,7 @@ class Guarded:
             return None
 
     def logged_in(self) -> None:
-        """Make errors of redis-py's parser such that it can go on."""
+        """Make errors of the parser of redis-py recoverable."""
         import redis
         self._limit = _LIMIT
         parser: Any = self._parser  # type: ignore[attr-defined]
@@ -197,13 +196,13 @@ class Guarded:
     def answer(self) -> Any:
         """Return the next answer.
 
-        :raises Exception: of redis-py, for an error among others
+        :raises Exception: of redis-py, for an error for example
         """
         from redis import connection
         if self._metered:
             self._metered.count = 0
-        # Not as the class does that Sentinels manage: it disconnects from a
-        # server that turns out to be a replica.
+        # Not like the class for masters behind Sentinels: it disconnects from
+        # a server that turns out to be a replica.
         plainly: Any = connection.AbstractConnection
         return plainly.read_response(self)
 
@@ -212,8 +211,8 @@ class Guarded:
                   ) -> Iterator[None]:
         """Have every other text of an answer replaced while it arrives.
 
-        A hundred thousand postings do not fit into memory, and what is said
-        of each is short.
+        A hundred thousand postings do not fit into memory, and their summaries
+        are short.
 
         :param skip: texts that come before the first pair
         """
@@ -240,7 +239,7 @@ class Guarded:
 
 
 def _forget(buffer: Any) -> None:
-    """Let go of what was read, which redis-py keeps to the answer's end."""
+    """Release what was read, which redis-py keeps until the answer ends."""
     stream = buffer._buffer
     if stream.tell() > _READ:
         rest = stream.read()
@@ -251,7 +250,7 @@ def _forget(buffer: Any) -> None:
 
 
 def guarded(kind: type) -> type:
-    """Return a class of connections of redis-py's that cannot write."""
+    """Return a class of redis-py connections that cannot write."""
     return type('GuardedConnection', (Guarded, kind), {})
 
 

@@ -12,11 +12,11 @@
 
 """The ZooKeeper jobboard.
 
-Each member is asked on its own, side by side, with the four-letter words
-that every ZooKeeper answers without a session (``words``); what they say is
-put together (``members``). Then the worker's own client begins one session
-(``session``, and ``reader``, which keeps it from writing), in which are read
-who may do what (``access``) and what lies on the board (``board``).
+All members are asked in parallel, with the four-letter words that every
+ZooKeeper answers without a session (``words``); their answers are combined
+(``members``). Then the client of a worker begins one session (``session``, and
+``reader``, which keeps it from writing), which reads the permissions
+(``access``) and the jobs (``board``).
 """
 
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ class _Session(NamedTuple):
     :ivar child: in which it is
     :ivar peer: ``host:port`` of the member that it is with
     :ivar fault: why kazoo does not get the version of that member, or None
-    :ivar hidden: whether that is because the server does not tell
+    :ivar hidden: whether that is because the server does not report it
     """
 
     child: isolated.Child
@@ -74,7 +74,7 @@ class ZooKeeper:
         self._deadline = deadline
 
     def probe(self) -> Iterator[net.Fault | str]:
-        """Yield what is wrong, and as text what was found to be right."""
+        """Yield what is wrong, and as text what is in order."""
         members = self.members()
         serving = [m for m in members if m.serves]
         if not serving:
@@ -91,14 +91,14 @@ class ZooKeeper:
             self._deadline, self._arguments(), serving,
             session.peer if session else None)
         yield from members_.versions(members)
-        # That there is no client is told where it is looked for.
+        # A missing client is reported elsewhere.
         if fault and fault.slug != 'client-missing':
             yield fault
         if session:
             yield from self._session_faults(session, serving, self._broken())
 
     def members(self) -> list[members_.Member]:
-        """Ask every member, side by side, once in a run.
+        """Ask all members in parallel, once in a run.
 
         :raises findings.Blocked: for hosts or files a worker cannot use
         """
@@ -106,7 +106,7 @@ class ZooKeeper:
 
     @contextlib.contextmanager
     def board(self) -> Iterator[board_zookeeper.ZooKeeperBoard]:
-        """Open the board, to see what lies on it.
+        """Open the board, to list its jobs.
 
         :raises net.Fault: where no member serves
         """
@@ -115,9 +115,9 @@ class ZooKeeper:
                                              self._paths())
 
     def _arguments(self) -> dict[str, Any]:
-        """Return what a worker makes its client of.
+        """Return the arguments of the client of a worker.
 
-        :raises findings.Blocked: for hosts that kazoo takes for none
+        :raises findings.Blocked: for hosts that kazoo does not accept
         """
         names = self._settings.get(_HOSTS)
         if not names:
@@ -131,7 +131,7 @@ class ZooKeeper:
             usable = False
         if not usable or '://' in ensemble:
             raise findings.Blocked(
-                f'{_HOSTS} has an entry that kazoo takes for no host',
+                f'{_HOSTS} has an entry that kazoo does not accept as a host',
                 option=f'task_flow.{_HOSTS}')
         return clients_zookeeper.client(ensemble,
                                         self._settings.get(members_.TLS))
@@ -151,7 +151,9 @@ class ZooKeeper:
                 option=f'task_flow.{_NAMESPACE}') from None
 
     def _broken(self) -> bool:
-        """Whether the client is known not to work; checks/jobboard says so."""
+        """Whether the client is known not to work; checks/jobboard reports
+        that.
+        """
         return bool(self._arguments()['use_ssl'] and broken.lookup(
             'kazoo', versions.installed('kazoo'), 'tls'))
 
@@ -201,17 +203,17 @@ class ZooKeeper:
                         not fault and not said['version'])
 
     def _session_faults(self, session, serving, is_broken):
-        """Yield what a worker meets once it has a session.
+        """Yield the faults that a worker meets once it has a session.
 
-        :param is_broken: whether the client's own faults are told already
+        :param is_broken: whether faults of the client are reported already
         """
         if session.fault and not (
                 is_broken and session.fault.slug == 'client-fails'):
             yield session.fault
         if session.hidden and all(m.version for m in serving):
             yield net.Fault(
-                'version-hidden', f'{session.peer} does not tell kazoo its '
-                f'version.', host=session.peer)
+                'version-hidden', f'{session.peer} does not report its '
+                                  'version to kazoo.', host=session.peer)
         try:
             for fault in session.child.ask('faults'):
                 yield net.Fault(*fault)

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Says what ZooKeeper's access control lists let a worker do."""
+"""Evaluates what the access control lists of ZooKeeper permit a worker."""
 
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ class Permission(enum.IntFlag):
 
 
 class Identity(NamedTuple):
-    """Somebody, as an access control list names them."""
+    """An identity in an access control list."""
 
     scheme: str
     name: str
@@ -56,20 +56,20 @@ class Session(Protocol):
         ...
 
     def grants(self, path: str) -> list[Grant] | None:
-        """Return who may do what; None where that is not shown."""
+        """Return the access control list; None where it is not shown."""
         ...
 
     def identities(self) -> list[Identity] | None:
-        """Return who we are; None where the server does not tell."""
+        """Return our identities; None where the server does not tell."""
         ...
 
 
 ANYONE = Identity('world', 'anyone')
 
-#: Schemes whose users prove who they are by a login, which Octavia has not.
+#: Schemes that require authentication, which Octavia cannot provide.
 _LOGINS = frozenset({'digest', 'sasl'})
 
-#: Schemes by which a server tells clients apart without one.
+#: Schemes that identify clients without authentication.
 _PLACES = frozenset({'ip', 'x509'})
 
 #: As zkCli.sh writes them, and in its order.
@@ -80,13 +80,13 @@ _LETTERS = {'c': Permission.CREATE, 'd': Permission.DELETE,
 
 def faults(session: Session, peer: str, paths: clients_zookeeper.Paths
            ) -> Iterator[net.Fault]:
-    """Ask what a worker may do with the znodes that it uses.
+    """Ask what a worker may do with the znodes it uses.
 
     :param peer: ``host:port`` of the server
     """
     lists = {path: (needed, session.grants(path))
              for path, needed in _needed(session, paths).items()}
-    # Who we are matters only where somebody else than all is named.
+    # Our identity matters only where an entry names anybody but all.
     named = any(grant.identity.scheme in _PLACES
                 for _, grants in lists.values() for grant in grants or ())
     identities = session.identities() if named else ()
@@ -99,9 +99,9 @@ def faults(session: Session, peer: str, paths: clients_zookeeper.Paths
 def _needed(session, paths):
     """Return the znodes that matter, and what a worker needs of each.
 
-    Where one is missing, a worker creates it below the nearest ancestor that
-    is there; what it creates itself is open to everybody. It looks whether
-    they exist, for which ZooKeeper 3.9 wants READ.
+    Where one is missing, a worker creates it below the nearest existing
+    ancestor; what it creates itself is open to everybody. It checks whether
+    they exist, for which ZooKeeper 3.9 requires READ.
     """
     needed: dict[str, Permission] = {}
     for path, wanted in (
@@ -123,23 +123,24 @@ def _needed(session, paths):
 def judge(peer: str, path: str, needed: Permission,
           grants: Sequence[Grant] | None,
           identities: Sequence[Identity] | None) -> net.Fault | None:
-    """Find out whether a list grants what is needed.
+    """Determine whether a list grants what is needed.
 
     :param grants: the list; None where the server does not show it
-    :param identities: who we are; None where the server is too old to tell
+    :param identities: our identities; None where the server is too old to tell
     :returns: ``auth-unsupported``, ``missing-permission``, ``undetermined``,
         or None where all is granted
     """
     if grants is None and needed & Permission.READ:
         # Who may read a znode may see its list.
         return net.Fault(
-            'missing-permission', f'{peer} lets this client neither use '
-            f'{path} nor see who may; a worker needs {_names(needed)}.',
+            'missing-permission', f'{peer} permits this client neither to use '
+                                  f'{path} nor to read its ACL; a worker '
+                                  f'needs {_names(needed)}.',
             _remedy(peer, path, needed, None), host=peer)
     if grants is None:
         return net.Fault(
-            'undetermined', f'{peer} does not show who may use {path}; a '
-            f'worker needs {_names(needed)}.',
+            'undetermined', f'{peer} does not show the ACL of {path}; a '
+                            f'worker needs {_names(needed)}.',
             _remedy(peer, path, needed | Permission.READ, None), host=peer)
     granted = Permission(0)
     for grant in grants:
@@ -152,11 +153,12 @@ def judge(peer: str, path: str, needed: Permission,
     if identities is None and schemes & _PLACES:
         return net.Fault(
             'undetermined', f'{path} on {peer} is open to some addresses or '
-            f'certificates, and this release of ZooKeeper does not tell '
-            f'whether this client is among them.',
+                            'certificates, and this release of ZooKeeper does '
+                            'not tell whether this client is one of them.',
             'Run the check with ZooKeeper 3.7 or later, or give the rights '
             'to world:anyone.', host=peer)
-    who = ('those who log in, which Octavia cannot do' if schemes & _LOGINS
+    who = ('authenticated users only, and Octavia cannot '
+           'authenticate' if schemes & _LOGINS
            else 'others' if schemes else 'nobody')
     return net.Fault(
         'auth-unsupported' if schemes & _LOGINS else 'missing-permission',
@@ -183,13 +185,13 @@ def _names(permissions):
 
 
 def _remedy(peer, path, needed, grants):
-    """Return what adds the rights that are needed to those there are."""
+    """Return what adds the missing permissions to the existing ones."""
     if grants is None or any(g.identity.scheme in _LOGINS for g in grants):
-        # What the server shows of these is not what one can set again.
-        return (f'As a user who may, add world:anyone:{_letters(needed)} to '
-                f'the ACL of {path} with zkCli.sh (addauth, getAcl, setAcl), '
-                f'and protect ZooKeeper by ip: entries, TLS client '
-                f'certificates or a firewall.')
+        # What the server shows of these cannot be set again.
+        return ('As a user with permission to, add '
+                f'world:anyone:{_letters(needed)} to the ACL of {path} with '
+                'zkCli.sh (addauth, getAcl, setAcl), and protect ZooKeeper by '
+                'ip: entries, TLS client certificates or a firewall.')
     rights = needed
     entries = []
     for grant in grants:

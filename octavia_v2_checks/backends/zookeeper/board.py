@@ -35,21 +35,21 @@ class ZooKeeperBoard:
         self._child = child
         self._paths = paths
         self.place = f'{paths.board} at {peer}'
-        self.trash = (f'{paths.trash} at {peer}, which all namespaces beside '
+        self.trash = (f'{paths.trash} at {peer}, which all namespaces next to '
                       f'{paths.board} share')
 
     def __enter__(self) -> 'ZooKeeperBoard':
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Leave the session to the run."""
+        """Leave the session open for other checks."""
 
     def count(self) -> int:
         """Return how many jobs there are."""
         return self._child.ask('count')
 
     def trashed(self) -> int:
-        """Return how many jobs lie in the trash."""
+        """Return how many jobs are in the trash."""
         return self._child.ask('trashed', 0)[0]
 
     def workers(self) -> list[str]:
@@ -57,7 +57,7 @@ class ZooKeeperBoard:
         return self._child.ask('workers')
 
     def removal(self, keys: list[str]) -> str:
-        """Return the commands that take jobs off the board."""
+        """Return the commands that remove jobs from the board."""
         return _deletes(self._paths.board, keys)
 
     def emptying(self) -> str:
@@ -74,7 +74,7 @@ class ZooKeeperBoard:
 def _deletes(folder: str, names: list[str]) -> str:
     """Return the commands that delete znodes.
 
-    A name with a blank has to be quoted.
+    A name with a space has to be quoted.
     """
     paths = [f'{folder.rstrip("/")}/{name}' for name in names]
     return 'In zkCli.sh: ' + '; '.join(

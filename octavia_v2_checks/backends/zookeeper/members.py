@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The members of an ensemble: what each says, and what that means."""
+"""The members of an ensemble: their answers, and what these mean."""
 
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from octavia_v2_checks.backends import net
 from octavia_v2_checks.backends import sniff
 from octavia_v2_checks.upstream import clients_zookeeper
 
-#: TaskFlow refuses older servers: they know no transactions.
+#: TaskFlow refuses older servers: they do not support transactions.
 MINIMUM = [3, 4, 0]
 
 TLS = 'jobboard_zookeeper_ssl_options'
@@ -34,13 +34,13 @@ _WORDS = 'octavia_v2_checks.backends.zookeeper.words:Words'
 
 @dataclasses.dataclass
 class Member:
-    """One server, and what it said.
+    """One server, and its answers.
 
-    :ivar fault: why it is of no use to a worker, or None
+    :ivar fault: why a worker cannot use it, or None
     :ivar address: where it was reached
     :ivar mode: ``leader``, ``follower``, ``observer``, ``standalone``,
         ``read-only``, or None where it does not tell
-    :ivar serves: whether it lets clients in
+    :ivar serves: whether it accepts clients
     :ivar version: None where it does not tell
     :ivar zxid: the number of its newest transaction, likewise
     """
@@ -62,7 +62,7 @@ class Member:
 
 def ask(deadline: clocks.Deadline, client: dict[str, Any],
         listed: Sequence[tuple[str, int]]) -> list[Member]:
-    """Ask every member, each in a child process of its own.
+    """Ask every member, each in a separate child process.
 
     :param client: the arguments of KazooClient
     :param listed: host and port of each
@@ -94,7 +94,7 @@ def _child(deadline, client):
 def _idle(member):
     return net.Fault(
         'no-quorum', f'{member.peer} answers that it '
-        + ('serves readers only, because it has lost the others.'
+        + ('is read-only, because it has lost the other members.'
            if member.mode else 'is not serving requests.'), host=member.peer)
 
 
@@ -110,7 +110,7 @@ def _is_odd(fault):
 
 
 def _look_again(deadline, client, members):
-    """Find out what answers in place of some members."""
+    """Determine what answers in place of some members."""
     seconds = sniff.second_look(deadline).seconds
     asked: list[isolated.Child | None] = []
     for member in members:
@@ -150,10 +150,9 @@ def _explained(fault, client):
         return fault
     remedy = None
     if fault.detail == 'verify':
-        remedy = (f'Add the authority that signed it to the system store of '
-                  f'every controller, or name its file in the variable '
-                  f'SSL_CERT_FILE of every Octavia service: {TLS} has no key '
-                  f'for it.')
+        remedy = ('Add the CA that signed it to the system store of every '
+                  'controller, or name its file in the variable SSL_CERT_FILE '
+                  f'of every Octavia service: {TLS} has no key for it.')
     elif 'ALERT' in (fault.detail or '') and not (
             client['certfile'] and client['keyfile']):
         remedy = (f'Name a client certificate and its key as certfile and '
@@ -163,7 +162,7 @@ def _explained(fault, client):
 
 
 def nobody_serves(members: Sequence[Member]) -> Iterator[net.Fault]:
-    """Yield why no member lets a worker in."""
+    """Yield why no member accepts a worker."""
     said = [m for m in members if m.fault and m.fault.slug == 'no-quorum']
     if not said:
         yield from (m.fault for m in members if m.fault)
@@ -173,13 +172,13 @@ def nobody_serves(members: Sequence[Member]) -> Iterator[net.Fault]:
         'not-writable' if read_only else 'no-quorum',
         ' '.join(m.fault.text for m in members if m.fault),
         'Start the missing members: more than half of all must reach each '
-        'other. If all run, look at the server.N lines in their zoo.cfg: '
-        'each address there must lead the other members to that server, as '
-        '127.0.0.1 and localhost do not.', host=said[0].peer)
+        'other. If all run, check the server.N lines in their zoo.cfg: each '
+        'address must lead the other members to that server, which 127.0.0.1 '
+        'and localhost do not.', host=said[0].peer)
 
 
 def down(members: Sequence[Member], patience: float) -> Iterator[net.Fault]:
-    """Yield the members that are of no use, while others are.
+    """Yield the members that cannot be used, while others can.
 
     :param patience: seconds that a worker waits for its first session
     """
@@ -197,7 +196,7 @@ def down(members: Sequence[Member], patience: float) -> Iterator[net.Fault]:
                 f'gets to {members[len(first)].peer}, and gives up after '
                 f'{patience:g} s.',
                 'Start that server, move it to the end of '
-                'jobboard_backend_hosts, or take it out.', member.peer)
+                'jobboard_backend_hosts, or remove it.', member.peer)
         else:
             yield net.Fault('member-down', member.fault.text,
                             member.fault.remedy, host=member.peer)
@@ -216,7 +215,7 @@ def _wait(member, count):
 def separate(deadline: clocks.Deadline, client: dict[str, Any],
              serving: Sequence[Member], peer: str | None
              ) -> Iterator[net.Fault]:
-    """Find servers that workers take for one ensemble and that are not.
+    """Find servers that workers treat as one ensemble and that are not.
 
     :param peer: the member with which a session was begun after all had been
         asked, None if there is none
@@ -242,10 +241,10 @@ def separate(deadline: clocks.Deadline, client: dict[str, Any],
 
 
 def _same(deadline, client, one, other):
-    """Whether two addresses lead to one server.
+    """Whether two addresses lead to the same server.
 
-    To begin a session with the one was a transaction. If the other has seen
-    it too, and is neither behind nor ahead, they are the same.
+    Beginning a session with one was a transaction. If the other has seen it
+    too, and is neither behind nor ahead, they are the same.
     """
     if other.zxid is None:
         return False
@@ -262,7 +261,9 @@ def _same(deadline, client, one, other):
 
 
 def versions(members: Sequence[Member]) -> Iterator[net.Fault | str]:
-    """Yield who hides its version, who is too old, and what serves."""
+    """Yield which members hide their version, which are too old, and which
+    serve.
+    """
     answering = [m for m in members if m.version or m.serves]
     hidden = [m for m in answering if not m.version]
     if hidden:

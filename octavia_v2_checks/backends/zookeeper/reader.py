@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""kazoo as a worker has it, except that it only reads, and tells more.
+"""The kazoo of a worker, except that it only reads, and reports more.
 
 Only a child process imports this module.
 """
@@ -36,18 +36,19 @@ class Malformed(Exception):
 
 
 class Lost(Exception):
-    """There is no connection any more, or there never was one."""
+    """The connection is lost, or there never was one."""
 
 
 class Forbidden(Exception):
-    """Something was to be sent that is no reading."""
+    """A request that is not a read was about to be sent."""
 
 
 class WhoAmI:
-    """Asks as whom the server sees this session; kazoo does not have it.
+    """Asks for the identities of this session; kazoo does not have this
+    request.
 
-    It is no tuple, as kazoo's requests are: without content it would be
-    false, and kazoo would pass its answer to nobody.
+    It is not a tuple like the requests of kazoo: without content it would be
+    false, and kazoo would drop the answer.
     """
 
     type = 107
@@ -84,7 +85,9 @@ READS = {
 
 
 class _Handler(handlers.SequentialThreadingHandler):
-    """kazoo's own, with a ``select`` that makes no new file each time."""
+    """The handler of kazoo, with a ``select`` that opens no new file each
+    time.
+    """
 
     def select(self, read, write, error, timeout=None):
         sockets = {s.fileno(): s for s in (*read, *write)}
@@ -99,20 +102,20 @@ class _Handler(handlers.SequentialThreadingHandler):
 
 
 class _Log(logging.Handler):
-    """Keeps the exception that kazoo has logged last."""
+    """Keeps the last exception that kazoo has logged."""
 
     error: BaseException | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Look at a message of kazoo's."""
+        """Examine a message of kazoo."""
         if record.exc_info:
             self.error = record.exc_info[1]
 
 
 class Reader(client.KazooClient):
-    """A client that refuses to write, and tries once.
+    """A client that refuses to write, and does not retry.
 
-    :param arguments: what a worker makes its client of
+    :param arguments: the arguments of the client of a worker
     :ivar code: the last error number of the server
     :ivar answered: whether the last four-letter word had an answer
     """
@@ -128,7 +131,7 @@ class Reader(client.KazooClient):
         self._guard(self._connection)
 
     def _guard(self, connection):
-        """Look at all that is sent, and at what has to be told."""
+        """Watch all that is sent, and what has to be reported."""
         submit, loop = connection._submit, connection.zk_loop
         read, header = connection._read, connection._read_header
         round_ = connection._connect_loop
@@ -141,7 +144,8 @@ class Reader(client.KazooClient):
         def bounded_read(length, timeout):
             if not 0 <= length <= _LIMIT:
                 self._log.error = Malformed()
-                raise exceptions.ConnectionDropped('no answer of ZooKeeper')
+                raise exceptions.ConnectionDropped('not an answer of '
+                                                   'ZooKeeper')
             return read(length, timeout)
 
         def noted_header(timeout):
@@ -169,11 +173,11 @@ class Reader(client.KazooClient):
 
     @property
     def error(self) -> BaseException | None:
-        """What went wrong in kazoo, besides the connection."""
+        """What failed in kazoo, apart from the connection."""
         return self._log.error
 
     def command(self, cmd=b'ruok'):
-        """Ask with a four-letter word; only one that reads."""
+        """Ask with a four-letter word; only words that read are allowed."""
         if cmd != b'envi':
             raise Forbidden(cmd)
         self.answered = False
@@ -197,14 +201,14 @@ class Reader(client.KazooClient):
             raise Lost from None
 
     def result(self, pending: Any) -> Any:
-        """Return the answer to what was asked.
+        """Return the answer to a request.
 
-        :raises Lost: if there will be none
-        :raises exceptions.ZookeeperError: what the server says instead
+        :raises Lost: if there will be no answer
+        :raises exceptions.ZookeeperError: for an error of the server
         """
         while not pending.ready():
             pending.wait(0.05)
-            # kazoo forgets a question whose answer it does not understand.
+            # kazoo forgets a request whose answer it does not understand.
             if self._ended.is_set() and not pending.ready():
                 raise Lost
         try:

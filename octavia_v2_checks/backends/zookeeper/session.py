@@ -10,7 +10,8 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""One session with ZooKeeper, in a child process, by the worker's client."""
+"""One session with ZooKeeper, in a child process, by the client of a worker.
+"""
 
 import collections
 from collections.abc import Iterable
@@ -30,12 +31,12 @@ from octavia_v2_checks.backends.zookeeper import access
 from octavia_v2_checks.upstream import clients_zookeeper
 from octavia_v2_checks.upstream import versions
 
-#: How many jobs are handed on at once, and asked for at once: a posting may
-#: be as large as 1 MB.
+#: How many jobs are passed on at once, and requested at once: a posting may
+#: have 1 MB.
 _PAGE = 200
 _AHEAD = 40
 
-#: Errors by which a server demands a login.
+#: Errors with which a server requires authentication.
 _LOGIN = (-115, -124)
 
 _LOCK = '.lock'
@@ -43,9 +44,9 @@ _JOB = 'job'
 
 
 class Session:
-    """What answers about the board, in a child process.
+    """Answers questions about the board, in a child process.
 
-    :param arguments: what a worker makes its kazoo client of
+    :param arguments: the arguments of the kazoo client of a worker
     :param namespace: of the jobboard
     """
 
@@ -60,7 +61,7 @@ class Session:
     def load(self) -> None:
         """Make the client.
 
-        :raises net.Fault: if it is not there, or not whole
+        :raises net.Fault: if it is missing or incomplete
         """
         try:
             from kazoo import exceptions
@@ -69,7 +70,7 @@ class Session:
         except Exception as exc:
             raise _unloaded(exc) from None
         self._errors, self._reader = exceptions, reader
-        # Our paths are whole: they begin with the chroot.
+        # Our paths are absolute: they begin with the chroot.
         hosts = self._arguments['hosts'].partition('/')[0]
         self._client = reader.Reader(**self._arguments | {'hosts': hosts})
 
@@ -78,9 +79,9 @@ class Session:
 
         :param peers: ``host:port``, address and port of the members that
             serve: for each of the others, a worker waits
-        :returns: ``peer``; ``version`` of the server, None if kazoo does not
-            get it; ``fault``, why that failed otherwise
-        :raises net.Fault: where there is none to be had
+        :returns: ``peer``; ``version`` of the server, None if kazoo cannot
+            determine it; ``fault``, why that failed otherwise
+        :raises net.Fault: where no session is granted
         """
         client = self._client
         client.set_hosts(','.join(peer for peer, *_ in peers))
@@ -96,12 +97,13 @@ class Session:
                 'fault': fault and fault.plain()}
 
     def close(self) -> None:
-        """End the session, so that the server forgets it at once."""
+        """End the session, so that the server removes it at once."""
         if self._client and self._client.connected:
             self._client.stop()
 
     def faults(self) -> list[tuple]:
-        """Return what a worker may not do, each as the parts of a fault.
+        """Return missing permissions of a worker, each as the parts of a
+        fault.
 
         :raises net.Fault: where the server does not tell
         """
@@ -115,11 +117,13 @@ class Session:
         try:
             return self._ask('exists', path) is not None
         except self._errors.NoAuthError:
-            # Since ZooKeeper 3.9 that takes a right of its own.
+            # Since ZooKeeper 3.9 that requires a separate permission.
             return None
 
     def grants(self, path: str) -> list[access.Grant] | None:
-        """Return who may do what; None where the server does not show it."""
+        """Return the access control list; None where the server does not show
+        it.
+        """
         try:
             entries, _ = self._ask('get_acls', path)
         except self._errors.NoAuthError:
@@ -130,7 +134,7 @@ class Session:
             for entry in entries]
 
     def identities(self) -> list[access.Identity] | None:
-        """Return who we are; None where the server is too old to tell."""
+        """Return our identities; None where the server is too old to tell."""
         try:
             return [access.Identity(*who) for who in self._client.whoami()]
         except self._errors.ZookeeperError as exc:
@@ -139,7 +143,7 @@ class Session:
             return None
 
     def children(self, path: str) -> list[str]:
-        """Return the names below a path; none if it is not there."""
+        """Return the names below a path; none if it does not exist."""
         with self._asking():
             try:
                 return self._ask('get_children', path)
@@ -158,7 +162,7 @@ class Session:
         return len(listed(self.children(self._paths.board))[0])
 
     def trashed(self, most: int) -> tuple[int, list[str]]:
-        """Return how many jobs lie in the trash, and the first of them."""
+        """Return how many jobs are in the trash, and the first of them."""
         names = sorted(n for n in self.children(self._paths.trash)
                        if n.startswith(self._paths.trashed))
         return len(names), names[:most]
@@ -188,17 +192,18 @@ class Session:
         """Return the fault of a server that grants no second connection."""
         return net.Fault(
             'refused', f'{self._peer} serves a session and refuses a second '
-            f'connection, on which TaskFlow asks for the version. Likely '
-            f'maxClientCnxns in zoo.cfg allows too few clients of one host.',
+                       'connection, on which TaskFlow asks for the version. '
+                       'Probably maxClientCnxns in zoo.cfg allows too few '
+                       'clients from one host.',
             'Raise maxClientCnxns in zoo.cfg of every member and restart it, '
-            'or end what else this host runs with ZooKeeper.', self._peer)
+            'or stop other clients of ZooKeeper on this host.', self._peer)
 
     def _ask(self, question: str, path: str) -> Any:
         return self._client.result(
             getattr(self._client, f'{question}_async')(path))
 
     def _contents(self, paths: Iterable[str]) -> Iterator[bytes | None]:
-        """Yield what znodes hold, None for one that is not there."""
+        """Yield the contents of znodes, None for one that does not exist."""
         asked: collections.deque = collections.deque()
         for path in paths:
             asked.append(self._client.get_async(path))
@@ -218,7 +223,7 @@ class Session:
         claimed = [n for n in names if n in locked]
         owners = dict(zip(claimed, map(board.owner_of, self._contents(
             f'{board_}/{n}{_LOCK}' for n in claimed)), strict=True))
-        # Each posting is let go before the next is received: some are large.
+        # Each posting is released before the next is received: some are large.
         contents = self._contents(f'{board_}/{n}' for n in names)
         for name, data in zip(names, contents, strict=True):
             # A job that has ended in the meantime has no content.
@@ -284,22 +289,23 @@ def _unloaded(exc: Exception) -> net.Fault:
 
 
 def _nameless(peer: str, detail: str | None) -> net.Fault:
-    """Return the fault of a server with which only kazoo gets no TLS.
+    """Return the fault of a server that refuses TLS to kazoo only.
 
-    We name the host in our own handshake, and got in a moment ago.
+    Our own handshake names the host, and succeeded a moment ago.
     """
     return net.Fault(
         'client-fails', f'{peer} accepts a TLS connection that names the '
         f'host (SNI) and refuses that of kazoo '
         f'{versions.installed("kazoo")}, which names none (SSLError: '
         f'{detail or "closed"}).',
-        'Let what terminates TLS there serve clients that name no host, or '
-        'name the ZooKeeper servers themselves in jobboard_backend_hosts.',
+        'Configure what terminates TLS there to accept clients that name no '
+        'host, or name the ZooKeeper servers themselves in '
+        'jobboard_backend_hosts.',
         peer, 'jobboard_zookeeper_ssl_options', detail)
 
 
 def _fails(peer: str, exc: BaseException) -> net.Fault:
-    """Return the fault of a client that cannot do what a worker wants."""
+    """Return the fault of a client that cannot do what a worker needs."""
     return net.Fault(
         'client-fails', f'kazoo {versions.installed("kazoo")} cannot use '
         f'{peer} ({type(exc).__name__}).',
@@ -314,7 +320,7 @@ def _malformed(peer: str) -> net.Fault:
 def _refused(peer: str, code: int | None) -> net.Fault:
     if code in _LOGIN:
         return net.Fault(
-            'auth-unsupported', f'{peer} serves only clients that log in, '
-            f'and Octavia cannot log in to ZooKeeper.', host=peer)
+            'auth-unsupported', f'{peer} requires authentication, and Octavia '
+                                'cannot authenticate to ZooKeeper.', host=peer)
     return net.Fault('undetermined', f'{peer} refused to answer (ZooKeeper '
                      f'error {code}).', host=peer)

@@ -12,8 +12,8 @@
 
 """The four-letter words, asked of one member at a time, in a child process.
 
-Every ZooKeeper answers them without a session. Where a worker sees a single
-time-out, they tell which member is down, which lost its quorum, and which
+Every ZooKeeper answers them without a session. Where a worker sees only a
+timeout, they tell which member is down, which has lost its quorum, and which
 hides its version.
 """
 
@@ -36,7 +36,7 @@ _ZXID = re.compile(r'^Zxid: 0x([0-9a-f]+)$', re.M)
 
 
 def context(client: dict[str, Any]) -> ssl.SSLContext | None:
-    """Return the context that kazoo would make, None for plain text.
+    """Return the context that kazoo would create, None for plain text.
 
     :param client: the arguments of KazooClient
     :raises OSError: if certificate and key do not load
@@ -53,7 +53,7 @@ def context(client: dict[str, Any]) -> ssl.SSLContext | None:
 
 
 def load_certificate(made: ssl.SSLContext, client: dict[str, Any]) -> None:
-    """Load what kazoo shows of itself: a certificate only with its key.
+    """Load the client certificate as kazoo does: only together with its key.
 
     :raises OSError: if they do not load
     """
@@ -64,7 +64,7 @@ def load_certificate(made: ssl.SSLContext, client: dict[str, Any]) -> None:
 
 
 class Words:
-    """What answers about members, in a child process.
+    """Answers questions about members, in a child process.
 
     :param client: the arguments of KazooClient
     :param seconds: for one question
@@ -76,12 +76,11 @@ class Words:
         self._seconds = seconds
 
     def examine(self, host: str, port: int) -> dict[str, Any]:
-        """Return what a member says of itself.
+        """Return the status of a member.
 
-        :returns: its ``address``, ``mode``, ``serves`` (whether it lets
-            clients in), ``version`` and ``zxid``; None for what it does not
-            tell
-        :raises net.Fault: where it does not answer as a ZooKeeper
+        :returns: its ``address``, ``mode``, ``serves`` (whether it accepts
+            clients), ``version`` and ``zxid``; None for what it does not tell
+        :raises net.Fault: where it does not answer like a ZooKeeper
         """
         status, address = self._word('srvr', host, port)
         version = _VERSION.search(self._word('envi', host, port)[0])
@@ -90,13 +89,13 @@ class Words:
         return {
             'address': address,
             'mode': mode and mode[1],
-            # One that hides srvr too may serve; the session will tell.
+            # One that hides srvr too may serve; the session will show it.
             'serves': mode[1] != 'read-only' if mode else _HIDDEN in status,
             'version': version and [int(n) for n in version[1].split('.')],
             'zxid': zxid and int(zxid[1], 16)}
 
     def zxids(self, members: list[tuple[str, int]]) -> list[int | None]:
-        """Return the newest transaction of each, asked one by one."""
+        """Return the newest transaction of each, asked one after the other."""
         found = [_ZXID.search(self._word('srvr', *member)[0])
                  for member in members]
         return [zxid and int(zxid[1], 16) for zxid in found]
@@ -106,10 +105,11 @@ class Words:
         return sniff.identify(host, port, clocks.Clock(seconds))
 
     def _word(self, word, host, port):
-        """Return the answer to a four-letter word, and who gave it.
+        """Return the answer to a four-letter word, and the address it came
+        from.
 
-        :raises net.Fault: where it is none of a ZooKeeper's; its detail is
-            then ``closed``, or what answers there, if that is known
+        :raises net.Fault: where it is not from a ZooKeeper; its detail is then
+            ``closed``, or what answers there, if that is known
         """
         peer = net.endpoint(host, port)
         expected = tuple(t.encode() for t in (
@@ -128,9 +128,10 @@ class Words:
                     return data.decode('utf-8', 'replace'), stream.address
         if data:
             raise net.Fault(
-                'wrong-protocol', f'{peer} does not answer as a ZooKeeper '
-                f'does.', host=peer, detail=sniff.recognise(data))
+                'wrong-protocol', f'{peer} does not answer like a ZooKeeper.',
+                host=peer, detail=sniff.recognise(data))
         raise net.Fault(
-            'refused', f'{peer} closed the connection without an answer, as '
-            f'a ZooKeeper does that has more clients from this host than '
-            f'maxClientCnxns in zoo.cfg allows.', host=peer, detail='closed')
+            'refused', f'{peer} closed the connection without an answer, as a '
+                       'ZooKeeper does when it has more clients from this '
+                       'host than maxClientCnxns in zoo.cfg '
+                       'allows.', host=peer, detail='closed')

@@ -33,20 +33,51 @@ from octavia_v2_checks.findings import Finding
 from octavia_v2_checks.findings import Severity
 from octavia_v2_checks.upstream import versions
 
-#: The order decides which rule names a cause: an option that has a failure
-#: is not looked at by the rules that come later.
+#: The order decides which rule reports a cause: later rules ignore an option
+#: that has a failure already.
 RULES: list[Rule] = [
     *names.RULES, *text.RULES, *placeholder.RULES, *text.LATE_RULES,
     *values.RULES, *persistence.RULES, *hosts.RULES, *tls.RULES,
     *dbtls.RULES, *waived.RULES]
 
 
-def check(settings: settings_.Settings, deadline: object = None,
-          target_release: str | None = None) -> Iterator[Finding]:
+def check(settings: settings_.Settings, _deadline: object = None
+          ) -> Iterator[Finding | str]:
+    """Yield every mistake in the configuration, and what was checked.
+
+    Nothing here waits for a server.
+    """
+    yield from mistakes(settings)
+    yield from scope(settings)
+
+
+def scope(settings: settings_.Settings) -> Iterator[str]:
+    """Yield what the rules have checked, if they could."""
+    if settings.unreadable or _unknown(settings):
+        return
+    given = [v for v in settings.values.values() if v.raw is not None]
+    places = [_number(len(settings.files), 'file')]
+    places += [f'the {name}' for name, source in (
+        ('environment', 'environment'), ('config sources', 'source'))
+        if any(v.source == source for v in given)]
+    yield (f'{_number(len(given), "option")} set in {" and ".join(places)}, '
+           f'checked against {len(RULES)} rules.')
+
+
+def _unknown(settings):
+    return (settings.unknown is not None
+            and settings.unknown.id == 'config.undetermined')
+
+
+def _number(count, what):
+    return f'{count} {what}{"" if count == 1 else "s"}'
+
+
+def mistakes(settings: settings_.Settings, target_release: str | None = None
+             ) -> Iterator[Finding]:
     """Yield every mistake in the configuration.
 
-    :param deadline: not needed, nothing here waits for a server
-    :param target_release: the Octavia that is to run, such as 16.0 or
+    :param target_release: the Octavia release to check for, such as 16.0 or
         2025.1; the installed one if omitted
     :raises octavia_v2_checks.settings.UsageError: for a release that is none
     """
@@ -55,7 +86,7 @@ def check(settings: settings_.Settings, deadline: object = None,
     view = View(settings, _release(target_release))
     if settings.unknown and not settings.unreadable:
         yield settings.unknown
-        if settings.unknown.id == 'config.undetermined':
+        if _unknown(settings):
             return
     for rule in files.RULES if settings.unreadable else RULES:
         for found in rule(view):
@@ -71,7 +102,8 @@ def _release(target):
     found = versions.octavia_release(target)
     if found is None:
         raise settings_.UsageError(
-            f'{target}: no release of Octavia. Write it as 16.0 or 2025.1.')
+            f'{target} is not a release of Octavia. Write it as 16.0 or '
+            '2025.1.')
     return found
 
 

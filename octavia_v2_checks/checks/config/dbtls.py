@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""TLS to the persistence database, as far as its URL says."""
+"""TLS to the persistence database, as far as the URL tells."""
 
 from collections.abc import Iterator
 
@@ -23,8 +23,8 @@ from octavia_v2_checks.findings import finding
 from octavia_v2_checks.upstream import broken
 from octavia_v2_checks.upstream import versions
 
-#: Parameters with the files of CA, certificate and key, and the key's
-#: password.
+#: Parameters with the files of CA, certificate and key, and the password of
+#: the key.
 _FILES = {
     'mysql': ('ssl_ca', 'ssl_cert', 'ssl_key', 'ssl_key_password'),
     'postgresql': ('sslrootcert', 'sslcert', 'sslkey', 'sslpassword'),
@@ -35,14 +35,15 @@ _MODES = ('disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full')
 _FALSE = frozenset({'0', 'f', 'false', 'off', 'n', 'no', 'none'})
 
 
-#: Where one of these is in the URL, PyMySQL makes its TLS settings anew from
-#: what SQLAlchemy hands on as it is, and that is none of the others.
+#: If one of these is in the URL, PyMySQL replaces its TLS settings with what
+#: SQLAlchemy passes on unchanged, which is none of the others.
 _ANEW = ('ssl_verify_cert', 'ssl_verify_identity')
 _DROPPED = ('ssl_ca', 'ssl_capath', 'ssl_cert', 'ssl_key', 'ssl_cipher')
 
 
 def transport(view: View) -> Iterator[Finding]:
-    """Yield TLS files and modes of the URL that do not do what they say."""
+    """Yield TLS files and modes of the URL that do not do what they seem to.
+    """
     value = view.usable('persistence_connection')
     url = dburl.parse(value.written) if value else None
     if value is None or url is None or url.dialect not in _FILES:
@@ -64,14 +65,14 @@ def transport(view: View) -> Iterator[Finding]:
 
 
 def _dropped(url):
-    """Yield parameters of PyMySQL that turn others, or TLS itself, off."""
+    """Yield parameters of PyMySQL that disable others, or TLS itself."""
     if url.driver != 'pymysql':
         return
     lost = [k for k in _DROPPED if k in url.query]
     disabled = url.query.get('ssl_disabled', '').lower()
     if disabled and (lost or disabled in _FALSE):
         yield ('tls-unverified',
-               'ssl_disabled turns TLS off, whatever its value is',
+               'ssl_disabled turns TLS off, whatever its value',
                'Delete ssl_disabled from the URL.')
         return
     anew = [k for k in _ANEW if url.query.get(k)]
@@ -86,7 +87,7 @@ def _dropped(url):
            + (f'drops {", ".join(lost)} and ' if lost else '')
            + ('accepts any server' if _accepts_any(url) else
               'verifies the certificate against the trust store of the '
-              'system, and the host name not at all'),
+              'system, but not the host name'),
            f'Delete {" and ".join(anew)} from the URL: {instead}.')
 
 
@@ -102,7 +103,7 @@ def _mode(url):
     mode = url.query.get('sslmode', 'prefer')
     if url.dialect == 'postgresql' and mode not in _MODES:
         yield ('persistence-url',
-               f'its sslmode is none of {", ".join(_MODES)}',
+               f'its sslmode is not one of {", ".join(_MODES)}',
                'Write sslmode=verify-full, and name the CA in sslrootcert.')
 
 
@@ -117,8 +118,8 @@ def _unverified(url, ca, certificate):
         return
     if url.query.get('ssl_check_hostname', '').lower() in _FALSE:
         yield ('tls-unverified',
-               'ssl_check_hostname is off, so that any server with a '
-               'certificate of the CA is accepted',
+               'ssl_check_hostname is off, so any server with a certificate '
+               'of the CA is accepted',
                'Delete ssl_check_hostname from the URL.')
     elif certificate and not (ca or url.query.get('ssl_capath')):
         yield ('tls-unverified',

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Database URLs, taken apart as SQLAlchemy does, without importing it."""
+"""Database URLs, parsed as SQLAlchemy does, without importing it."""
 
 import dataclasses
 import functools
@@ -54,8 +54,8 @@ _LIBPQ = frozenset({
     'sslnegotiation', 'sslpassword', 'sslrootcert', 'sslsni',
     'target_session_attrs', 'tcp_user_timeout', 'user'})
 
-#: What connect() of each driver takes from a URL; a driver that is not here
-#: is not judged. Objects (cursorclass, conv) cannot come from a URL.
+#: What connect() of each driver accepts from a URL; other drivers are not
+#: checked. Objects (cursorclass, conv) cannot come from a URL.
 PARAMETERS = {
     'pymysql': _MYSQL_TLS | {
         'autocommit', 'bind_address', 'binary_prefix', 'charset',
@@ -78,17 +78,17 @@ PARAMETERS = {
     'psycopg': _LIBPQ | {'autocommit', 'prepare_threshold'},
 }
 
-#: Parameters that are whole numbers above 0.
+#: Parameters that are integers above 0.
 NUMBERS = frozenset({'connect_timeout', 'read_timeout', 'write_timeout'})
 
-#: Parameters that SQLAlchemy makes a switch of, for MySQL.
+#: Parameters that SQLAlchemy converts to a boolean, for MySQL.
 SWITCHES = frozenset({'local_infile', 'use_unicode', 'ssl_check_hostname'})
 
 TRUE = frozenset({'true', 'yes', 'on', 'y', 't', '1'})
 FALSE = frozenset({'false', 'no', 'off', 'n', 'f', '0'})
 
 #: Character sets that every release of PyMySQL knows; the driver itself is
-#: asked about the others only, because importing it takes a while.
+#: only asked about others, because importing it takes time.
 CHARSETS = frozenset({'utf8', 'utf8mb4', 'latin1', 'ascii', 'binary'})
 
 
@@ -130,14 +130,14 @@ class URL:
 
     @functools.cached_property
     def in_memory(self) -> bool:
-        """Whether each process has a database of its own."""
+        """Whether each process has a separate database."""
         return self.dialect == 'memory' or (
             self.dialect == 'sqlite'
             and (self.database or ':memory:') == ':memory:'
             and 'uri' not in self.query)
 
     def place(self) -> tuple[str, ...]:
-        """Return what two URLs of the same database have in common."""
+        """Return a value that is equal for two URLs of the same database."""
         kind = 'mysql' if self.dialect == 'mariadb' else self.dialect
         database = self.query.get('database') or self.query.get(
             'db') or self.query.get('dbname') or self.database or ''
@@ -176,7 +176,7 @@ def _canonical(host: str) -> str:
 
 
 def parse(text: str) -> URL | None:
-    """Take a URL apart; return None where there is no ``dialect://``."""
+    """Parse a URL; return None without a ``dialect://``."""
     scheme, found, rest = text.partition('://')
     if not found or not re.fullmatch(r'[\w+]+', scheme):
         return None

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Files that oslo.config does not read at all."""
+"""Files that oslo.config cannot read at all."""
 
 from collections.abc import Iterator
 

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Hosts and port of the jobboard, as each driver takes them."""
+"""Hosts and port of the jobboard, as each driver uses them."""
 
 from collections.abc import Iterator
 import ipaddress
@@ -97,7 +97,7 @@ def _host_problem(host: str) -> str | None:
     """Return what is wrong with a host, unless it is an IPv6 address."""
     bare = host.removeprefix('[').removesuffix(']')
     if not host:
-        return 'is empty: there is a comma too many'
+        return 'is empty: there is one comma too many'
     if '://' in host:
         return 'has a scheme'
     if re.fullmatch(r'\[[0-9A-Fa-f:.%\w]+\]:\d*|[^:\[\]]+:\d*', host):
@@ -107,17 +107,17 @@ def _host_problem(host: str) -> str | None:
     if '/' in host:
         return 'has a path'
     if any(c.isspace() for c in host):
-        return 'has a blank in it; hosts are separated by commas'
+        return 'contains a space; hosts are separated by commas'
     if not re.fullmatch(r'[\w.-]+', host):
-        return 'has a character that is in no host name'
+        return 'has a character that is not allowed in a host name'
     if re.fullmatch(r'\d+(?:\.\d+){3}', host):
         try:
             ipaddress.IPv4Address(host)
         except ValueError:
-            return 'is no IPv4 address'
+            return 'is not an IPv4 address'
     if '..' in host or host.startswith('.') or any(
             len(label) > 63 for label in host.split('.')):
-        return 'is no host name'
+        return 'is not a host name'
     return None
 
 
@@ -130,7 +130,7 @@ def _is_ipv6(text):
 
 
 def invalid_hosts(view: View) -> Iterator[Finding]:
-    """Yield entries that are more, or less, than a host."""
+    """Yield entries that are not just a host."""
     value = view.usable(_HOSTS)
     if value is None or view.driver is None or not any(value.value):
         return
@@ -159,7 +159,7 @@ def _quoted(host):
 
 
 def brackets(view: View) -> Iterator[Finding]:
-    """Yield IPv6 addresses as the client of the driver cannot take them."""
+    """Yield IPv6 addresses in a form that the client cannot use."""
     value = view.usable(_HOSTS)
     if value is None or view.driver is None:
         return
@@ -178,8 +178,8 @@ def brackets(view: View) -> Iterator[Finding]:
         if host == f'[{bare}]' and _is_ipv6(bare):
             yield finding(
                 'config.host-bracketed',
-                f'{named(value)}: {host} is looked up as a host name, '
-                f'brackets and all.', f'Write {bare}.', **value.where)
+                f'{named(value)}: {host} is resolved as a host name, '
+                'including the brackets.', f'Write {bare}.', **value.where)
 
 
 def unused_hosts(view: View) -> Iterator[Finding]:
@@ -192,7 +192,7 @@ def unused_hosts(view: View) -> Iterator[Finding]:
         alone = view.release is not None and view.release < (14, 0)
     else:
         alone = view.driver in (REDIS, ETCD)
-    # Sentinels without their name have the port as their one cause.
+    # Sentinels without a name are reported by their port.
     sentinels = _LISTENS.get(view.settings[_PORT].value) == 'Sentinel'
     if alone and not (view.driver == REDIS and not view.sentinel
                       and sentinels):

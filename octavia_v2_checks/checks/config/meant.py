@@ -10,9 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The database URL that was meant, where the one that is written is broken.
+"""The database URL that was intended, where the one in the file is broken.
 
-User and password are never repeated, only named.
+User and password are never repeated, only represented by placeholders.
 """
 
 from collections.abc import Iterable
@@ -23,14 +23,14 @@ from urllib import parse as urlparse
 from octavia_v2_checks.checks.config import dburl
 from octavia_v2_checks.settings import redact
 
-#: In no name of a database that anybody gives, but around one in a URL.
+#: Characters of no realistic database name, but often next to one in a URL.
 _NOT_IN_NAMES = re.compile(r'[&;=?,/\\#<>|]|\s')
 
 _NAME = re.compile(r'[/\s]*([\w$.%-]*)')
 
 _PARAMETER = re.compile(r'(?<![\w-])(\w+)=([\w.:/%+-]*)')
 
-#: What may stand in a value of these is not known.
+#: The possible values of these are not known.
 _FREE_TEXT = frozenset({'init_command', 'options', 'sql_mode'})
 
 _WHERE = frozenset({'host', 'port', 'hostaddr'})
@@ -43,13 +43,13 @@ _ANY_PARAMETER = frozenset().union(*dburl.PARAMETERS.values(),
 
 
 def odd_character(url: dburl.URL) -> str | None:
-    """Return what the name of the database cannot have in it, or None."""
+    """Return what the name of the database cannot contain, or None."""
     found = _NOT_IN_NAMES.search(url.database or '')
     return found and ('a blank' if found[0].isspace() else found[0])
 
 
 def joined_wrongly(url: dburl.URL) -> bool:
-    """Return whether parameters are joined with something else than &."""
+    """Return whether parameters are joined with something other than &."""
     return any(
         name.startswith(('amp;', '?'))
         or any(key in _ANY_PARAMETER
@@ -87,11 +87,11 @@ def _shown(key, value):
 
 def rebuilt(url: dburl.URL, authority: str | None = None,
             more: Iterable[str] = ()) -> str:
-    """Return the URL that was probably meant, without its secrets.
+    """Return the URL that was probably intended, without its secrets.
 
-    :param url: the one that is written
-    :param authority: host and port that belong into it; those that are there
-        if omitted
+    :param url: the one in the file
+    :param authority: host and port that belong in it; the existing ones if
+        omitted
     :param more: parameters that it should have, as ``name=value``
     """
     rest = urlparse.unquote(url.tail[len(url.authority):])

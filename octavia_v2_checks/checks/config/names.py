@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Names: options and sections that Octavia does not look at."""
+"""Names: options and sections that Octavia does not read."""
 
 from collections.abc import Iterator
 import difflib
@@ -31,20 +31,20 @@ _KNOWN = {
     opts.OWN_GROUP: [o.dest for o in opts.own_opts()],
 }
 
-#: Options of [task_flow] whose names no other section has.
+#: Options of [task_flow] whose names exist in no other section.
 _UNMISTAKABLE = frozenset(_KNOWN[opts.TASK_FLOW]) - {'engine', 'max_workers'}
 
 
-#: To how many unknown options the name that was meant is looked for.
+#: For how many unknown options the intended name is searched.
 _HINTS = 1000
 
-#: Longer words are no slip of a name.
+#: Longer words are not a misspelt name.
 _LONGEST = 60
 
 
 @functools.cache
 def nearest(word: str, known: tuple[str, ...]) -> str | None:
-    """Return the known word that was probably meant, or None."""
+    """Return the known word that was probably intended, or None."""
     if len(word) > _LONGEST:
         return None
     word = word.strip().lower().replace('-', '_').replace(' ', '_')
@@ -57,14 +57,14 @@ def nearest(word: str, known: tuple[str, ...]) -> str | None:
 
 @functools.cache
 def _meant(section: str) -> str | None:
-    """Return the group that a section is, or was probably meant to be."""
+    """Return the group that a section is, or probably is intended to be."""
     name = inifile.normalise(section)
     if name in _KNOWN:
         return name
     squashed = re.sub('[^a-z0-9]', '', name.lower())
     for group in _KNOWN:
         right = group.replace('_', '')
-        # The cheap question first: there may be a thousand sections.
+        # The cheap test first: there may be a thousand sections.
         if abs(len(squashed) - len(right)) < 4 and difflib.SequenceMatcher(
                 None, squashed, right).ratio() > 0.85:
             return group
@@ -72,7 +72,7 @@ def _meant(section: str) -> str | None:
 
 
 def strangers(view: View) -> Iterator[Finding]:
-    """Yield options that are misspelt or stand in the wrong section."""
+    """Yield options that are misspelt or in the wrong section."""
     hints = _HINTS
     for file in view.settings.files:
         for assignment in file.assignments:
@@ -88,17 +88,17 @@ def strangers(view: View) -> Iterator[Finding]:
             if group == opts.TASK_FLOW and view.foreign(key):
                 yield finding(
                     'config.ignored-option',
-                    f'[{section}] {key} has no effect: it is read from '
-                    f'[{group}] only, and there by another driver than '
+                    f'[{section}] {key} has no effect: it is read only from '
+                    f'[{group}], and not by '
                     f'{view.driver}.', 'Delete the line.',
                     option=f'{group}.{key}', **where)
             elif key in _KNOWN[group]:
                 yield finding(
                     'config.misplaced-option' if group == opts.TASK_FLOW
                     else 'config.unknown-option',
-                    f'[{section}] {key} has no effect: it is read from '
-                    f'[{group}] only.',
-                    f'Move the line below [{group}].',
+                    f'[{section}] {key} has no effect: it is read only from '
+                    f'[{group}].',
+                    f'Move the line to section [{group}].',
                     option=f'{group}.{key}', **where)
             else:
                 hints -= 1
@@ -112,7 +112,7 @@ def _unknown(view, group, section, key, near, where):
     if near:
         hint = f' Did you mean {near}?'
         remedy = f'Write {near} in [{group}], or delete the line.'
-        # What follows from the missing option has this cause.
+        # The missing option has this cause.
         if view.settings[group, near].source == 'default':
             view.reported.add(f'{group}.{near}')
     shown = redact.option_name(key)
@@ -123,22 +123,22 @@ def _unknown(view, group, section, key, near, where):
 
 
 def strange_variables(view: View) -> Iterator[Finding]:
-    """Yield environment variables that are named after no option."""
+    """Yield environment variables that match no option."""
     for variable in view.settings.strange_variables:
         group, _, name = variable.removeprefix('OS_').lower().partition('__')
         near = nearest(name, tuple(_KNOWN[group]))
         right = f'OS_{group}__{near or ""}'.upper()
         yield finding(
             'config.unknown-option',
-            f'The environment variable {plain(variable)} is named after no '
-            f'option of [{group}].' + (f' Did you mean {right}?' if near
+            f'The environment variable {plain(variable)} matches no option of '
+            f'[{group}].' + (f' Did you mean {right}?' if near
                                        else ''),
             f'Rename it to {right}, or unset it.' if near else 'Unset it.',
             option=f'{group}.{plain(name)}')
 
 
 def swallowed_sections(view: View) -> Iterator[Finding]:
-    """Yield a [task_flow] that is indented, and so the end of a value."""
+    """Yield a [task_flow] that is indented, and so part of a value."""
     for file in view.settings.files:
         for assignment in file.assignments:
             if assignment.line == assignment.last_line:
@@ -150,8 +150,8 @@ def swallowed_sections(view: View) -> Iterator[Finding]:
                         _meant(text[1:-1]) == opts.TASK_FLOW):
                     yield finding(
                         'config.misplaced-option',
-                        f'{text} is indented, so oslo.config takes it for '
-                        f'the rest of {plain(assignment.key)} in line '
+                        f'{text} is indented, so oslo.config treats it as a '
+                        f'continuation of {plain(assignment.key)} in line '
                         f'{assignment.line}.',
                         'Delete the spaces in front of the section and its '
                         'options.', file=file.path, line=number)
@@ -184,7 +184,7 @@ def _multi():
 
 
 def too_new(view: View) -> Iterator[Finding]:
-    """Yield options that the release in question does not have yet."""
+    """Yield options that the release does not have yet."""
     if view.release is None:
         return
     release = '.'.join(map(str, view.release))
@@ -197,8 +197,8 @@ def too_new(view: View) -> Iterator[Finding]:
             continue
         yield finding(
             'config.release',
-            f'[{opts.TASK_FLOW}] {what} needs Octavia {since}; this is '
-            f'about {release}.',
+            f'[{opts.TASK_FLOW}] {what} needs Octavia {since}; the release is '
+            f'{release}.',
             f'Choose another driver, or upgrade to Octavia {since}.'
             if what != value.name else
             f'Delete the line until the upgrade to Octavia {since}, or '

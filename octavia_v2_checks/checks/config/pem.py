@@ -28,12 +28,12 @@ def problems(ca: str | None, certificate: str | None, key: str | None,
              ) -> Iterator[tuple[str, str]]:
     """Yield (what is wrong, what fixes it) for the files of one client.
 
-    :param ca: what the server is verified against
-    :param certificate: the client's own, with its chain
+    :param ca: the CA to verify the server with
+    :param certificate: the one of the client, with its chain
     :param key: its key, None if it is in the same file
     :param password: of the key
-    :param directory: whether the client takes a directory for ``ca`` too; it
-        is not looked into
+    :param directory: whether the client accepts a directory for ``ca`` too;
+        its content is not checked
     """
     if directory and ca and os.path.isdir(ca):
         ca = None
@@ -61,20 +61,20 @@ def _unreadable(path):
     try:
         found = os.stat(path)
         if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST:
-            return (f'{path} is no regular file of a sensible size',
+            return (f'{path} is not a regular file of a plausible size',
                     f'Name a PEM file instead of {path}.')
         with open(path, 'rb') as stream:
             stream.read(1)
     except OSError as exc:
         return (f'{path}: {os.strerror(exc.errno or 0)}',
-                f'Put the file in place, readable by the user octavia: '
-                f'ls -l {shlex.quote(path)}')
+                'Provide the file, readable by the user octavia: ls -l '
+                f'{shlex.quote(path)}')
     return None
 
 
 def _unloadable(path):
     """Return what keeps OpenSSL from loading certificates from a file."""
-    # Few configurations name a file of TLS, and OpenSSL is slow to load.
+    # Few configurations name TLS files, and OpenSSL is slow to load.
     import ssl
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
@@ -83,8 +83,8 @@ def _unloadable(path):
         if exc.reason == 'NO_CERTIFICATE_OR_CRL_FOUND':
             return _not_pem(path)
         return (f'{path} has a certificate that is damaged',
-                f'Copy {path} anew from where the certificate was issued, '
-                f'whole and unchanged.')
+                f'Copy {path} again from where the certificate was issued, '
+                'complete and unchanged.')
     if not context.cert_store_stats()['x509']:
         return _not_pem(path)
     return None
@@ -92,15 +92,15 @@ def _unloadable(path):
 
 def _not_pem(path):
     import ssl
-    what = f'{path} has no certificate in PEM format'
+    what = f'{path} contains no certificate in PEM format'
     with open(path, 'rb') as stream:
         content = stream.read()
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(
             cadata=content)
     except (ssl.SSLError, ValueError):
-        return (what, f'Name a file that begins its certificate with '
-                f'-----BEGIN CERTIFICATE-----, instead of {path}.')
+        return (what, 'Name a file whose certificate begins with -----BEGIN '
+                f'CERTIFICATE-----, instead of {path}.')
     quoted = shlex.quote(path)
     pem = shlex.quote(f'{path}.pem')
     return what, (f'Convert it: openssl x509 -inform der -in {quoted} -out '
@@ -110,8 +110,8 @@ def _not_pem(path):
 def _expired(path, bundle):
     """Return what keeps the certificates of a file from being valid now.
 
-    :param bundle: one valid certificate of all is enough; otherwise the
-        first one counts
+    :param bundle: one valid certificate is enough; otherwise the first one
+        counts
     """
     periods = _periods(path)
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -127,8 +127,8 @@ def _expired(path, bundle):
 def _periods(path):
     """Return begin and end of the validity of each certificate.
 
-    Empty where nobody can read them: cryptography is not installed, or the
-    file is one that only OpenSSL takes.
+    Empty where they cannot be read: cryptography is not installed, or the file
+    is one that only OpenSSL accepts.
     """
     try:
         from cryptography import x509
@@ -137,7 +137,7 @@ def _periods(path):
     with open(path, 'rb') as stream:
         content = stream.read()
     with warnings.catch_warnings():
-        # The bundles of systems have serial numbers that it warns of.
+        # System bundles contain serial numbers that it warns about.
         warnings.simplefilter('ignore')
         try:
             return [_period(c)
@@ -176,17 +176,18 @@ def _pair(certificate, key, password):
             return (f'{holder} is not the key of {certificate}',
                     'Name the key that belongs to the certificate.')
         if asked and not password:
-            return (f'{holder} is encrypted and there is no password for it',
-                    f'Remove the password: openssl pkey -in '
+            return (f'{holder} is encrypted and no password is configured for '
+                    'it',
+                    'Remove the password: openssl pkey -in '
                     f'{shlex.quote(holder)} -out '
-                    f'{shlex.quote(holder + ".open")}, let the user octavia '
-                    f'alone read that file, and name it.')
+                    f'{shlex.quote(holder + ".open")}, make that file '
+                    'readable only by the user octavia, and name it.')
         if asked:
-            return (f'{holder} does not open with the password that is '
-                    f'given', 'Correct the password.')
-        return (f'{holder} has no key in PEM format',
+            return (f'{holder} cannot be decrypted with the configured '
+                    'password', 'Correct the password.')
+        return (f'{holder} contains no key in PEM format',
                 'Name a file with the private key in PEM format.')
     except ValueError:
-        # The password is longer than OpenSSL takes.
+        # The password is longer than OpenSSL accepts.
         return f'{key} cannot be opened', 'Correct the password.'
     return None

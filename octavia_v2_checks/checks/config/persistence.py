@@ -41,7 +41,7 @@ def broken_url(view: View) -> Iterator[Finding]:
     url = dburl.parse(value.text)
     if url is None:
         problem = ('is empty' if not value.text.strip() else
-                   'is no URL: it does not begin with a dialect and ://'), (
+                   'is not a URL: it does not begin with a dialect and ://'), (
             f'Write {_EXAMPLE}, with a percent sign and two hexadecimal '
             f'digits for special characters of the password.')
         problems = [problem]
@@ -55,14 +55,14 @@ def broken_url(view: View) -> Iterator[Finding]:
 
 
 def _problems(url: dburl.URL):
-    """Yield (what is wrong, what fixes it), the gravest first."""
+    """Yield (what is wrong, what fixes it), the most serious first."""
     yield from _dialect(url)
     if url.dialect == 'sqlite':
         return
     if _is_torn(url) or _port_is_password(url):
         yield ('has a special character such as @, / or # in its password '
-               'that is not percent-encoded, and is therefore taken apart '
-               'in the wrong place',
+               'that is not percent-encoded, and is therefore split in the '
+               'wrong place',
                'Encode the password: python3 -c "import urllib.parse, '
                'getpass; print(urllib.parse.quote(getpass.getpass(), '
                '\'\'))"')
@@ -78,7 +78,7 @@ def _problems(url: dburl.URL):
                f'Write the host of the database after the @: {_EXAMPLE}')
     odd = meant.odd_character(url)
     if odd:
-        yield (f'has {odd} in the name of its database',
+        yield (f'has {odd} in the name of the database',
                f'Write {meant.rebuilt(url)}')
     if not url.database and not (url.query.keys() & {
             'db', 'database', 'dbname', 'service'}):
@@ -91,18 +91,18 @@ def _place(url):
     yield from _several_hosts(url)
     address = meant.address(url)
     if address:
-        yield ('has an IPv6 address without brackets, which is taken apart '
-               'at its colons', f'Write {meant.rebuilt(url, address)}')
+        yield ('has an IPv6 address without brackets, which is split at its '
+               'colons', f'Write {meant.rebuilt(url, address)}')
     if any(c.isspace() for c in url.host or ''):
-        yield 'has a blank in the name of its host', 'Delete the blank.'
+        yield 'has a space in the host name', 'Delete the space.'
     if url.port and not (url.port.isdecimal()
                          and 0 < int(url.port) < 65536):
-        yield ('has a port that is no number from 1 to 65535',
+        yield ('has a port that is not a number from 1 to 65535',
                'Write the port of the database server, or none.')
 
 
 def _is_torn(url):
-    """Return whether a piece of the password stands after the @."""
+    """Return whether a piece of the password is behind the @."""
     place, _, query = url.tail.partition('?')
     return ('@' in place or '#' in place
             or any('@' in p and p.partition('=')[0] not in _ANY_PARAMETER
@@ -122,23 +122,23 @@ def _several_hosts(url):
     hosts = [value for key, value in pairs if key == 'host']
     written = [h.strip() for h in url.authority.split(',') if h.strip()]
     if url.dialect == 'mysql' and (len(hosts) > 1 or len(written) > 1):
-        yield ('names several hosts, and a driver for MySQL takes one',
+        yield ('names several hosts, but a driver for MySQL accepts one',
                f'Write one host, such as a proxy or a virtual address in '
                f'front of all of them: '
                f'{meant.rebuilt(url, (written or hosts)[0])}')
     elif len(written) > 1 and not (url.port or '').isdecimal() and url.port:
         where = [f'host={h}' for h in written]
-        yield ('names its hosts as SQLAlchemy does not take them',
+        yield ('names its hosts in a form that SQLAlchemy does not accept',
                f'Write {meant.rebuilt(url, "", where)}')
     elif len(hosts) > 1 and 'port' in url.query:
         yield ('names its hosts in two ways at once, which SQLAlchemy '
                'refuses',
-               'Write each port after its host, and no other: '
+               'Write each port only after its host: '
                '?host=HOST1:5432&host=HOST2:5432')
 
 
 def _port_is_password(url):
-    """Return whether TaskFlow takes a piece of the password for a port."""
+    """Return whether TaskFlow parses a piece of the password as a port."""
     try:
         parts = urlparse.urlsplit(url.text)
     except ValueError:
@@ -165,7 +165,7 @@ def _dialect(url):
                f'Begin the URL with {dialect}+{known[0]}://')
     elif driver and driver not in known:
         near = nearest(driver, known) or known[0]
-        yield (f'names {plain(driver)}, which is no driver of {dialect}',
+        yield (f'names {plain(driver)}, which is not a driver of {dialect}',
                f'Begin the URL with {dialect}+{near}://')
     elif url.scheme == 'mysql' and not importlib.util.find_spec('MySQLdb'):
         yield ('begins with mysql:// and so needs the driver MySQLdb, which '
@@ -173,14 +173,14 @@ def _dialect(url):
 
 
 def _parameters(url):
-    """Yield parameters that the database driver does not take."""
+    """Yield parameters that the database driver does not accept."""
     driver = url.driver or {'mysql': 'mysqldb',
                             'postgresql': 'psycopg2'}.get(url.dialect, '')
     known = dburl.PARAMETERS.get(driver)
     if not known:
         return
     if meant.joined_wrongly(url):
-        yield ('joins its parameters with something else than &',
+        yield ('joins its parameters with something other than &',
                f'Write {meant.rebuilt(url)}')
         return
     for key, text in url.query.items():
@@ -188,11 +188,11 @@ def _parameters(url):
             near = nearest(key, tuple(sorted(known)))
             hint = f'; did you mean {near}?' if near else ''
             yield (f'has the parameter {plain(key)}, which {driver} does not '
-                   f'take, so that it raises an error when it connects{hint}',
+                   f'accept: it raises an error when it connects{hint}',
                    'Correct the parameter, or delete it.')
         elif key in url.repeated and key not in ('host', 'plugin'):
             yield (f'has the parameter {key} more than once, which {driver} '
-                   f'does not take', f'Delete all but one {key}.')
+                   'does not accept', f'Delete all but one {key}.')
         else:
             yield from _value(url, driver, key, text)
 
@@ -200,7 +200,7 @@ def _parameters(url):
 def _value(url, driver, key, text):
     """Yield what is wrong with the value of a parameter."""
     if key in dburl.NUMBERS and not (text.isdecimal() and int(text) > 0):
-        yield (f'has {key} = {plain(text)}, which is no whole number above 0',
+        yield (f'has {key} = {plain(text)}, which is not an integer above 0',
                f'Write {key} in seconds.')
     elif (url.dialect == 'mysql' and key in dburl.SWITCHES
             and text.strip().lower() not in dburl.TRUE | dburl.FALSE):
@@ -223,7 +223,7 @@ def _is_charset(name):
 
 
 def in_memory(view: View) -> Iterator[Finding]:
-    """Yield a database that every process has for itself."""
+    """Yield a database that is separate in every process."""
     value = view.settings[_NAME]
     if (not view.used(_NAME) or value.option in view.reported
             or value.error):
@@ -244,7 +244,7 @@ def in_memory(view: View) -> Iterator[Finding]:
 
 
 def local_file(view: View) -> Iterator[Finding]:
-    """Yield a database that one machine has for itself."""
+    """Yield a database that is local to one machine."""
     value = view.usable(_NAME)
     url = dburl.parse(value.value) if value else None
     if value and url and url.dialect == 'sqlite' and not url.in_memory:
@@ -270,16 +270,16 @@ def shared(view: View) -> Iterator[Finding]:
 
 
 def _separate(view, value, url):
-    """Return how a database of TaskFlow's own is made."""
+    """Return how to create a separate database for TaskFlow."""
     run = f'octavia-db-manage{view.settings.config_args} upgrade_persistence'
     if url.dialect == 'sqlite':
         return f'Name another file at the end of {value.name}, and run {run}'
     name = ('octavia_taskflow' if url.database == 'octavia_persistence' else
             'octavia_persistence')
-    return (f'As an administrator of the database server: CREATE DATABASE '
-            f'{name}; and grant the account on it what it has on '
-            f'{url.database}. Then end {value.name} with /{name}, and run '
-            f'{run}')
+    return ('As an administrator of the database server: CREATE DATABASE '
+            f'{name}; and grant the account the privileges on it that it has '
+            f'on {url.database}. Then let {value.name} end with /{name}, and '
+            f'run {run}')
 
 
 RULES = [broken_url, in_memory, local_file, shared]

@@ -10,11 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Placeholders: what guides and templates leave to be replaced.
+"""Placeholders of guides and templates that were not replaced.
 
-A whole part (a password, a host, a file name) is compared, never a piece of
-one: a generated password may contain anything. A name that the operator is
-free to choose is one only where nobody can have chosen it.
+Only complete parts (a password, a host, a file name) are compared: a generated
+password may contain anything. A name that the operator may choose counts only
+if nobody would choose it.
 """
 
 from collections.abc import Iterator
@@ -31,23 +31,23 @@ from octavia_v2_checks.settings.reader import Value
 
 _INNER = r'[A-Za-z]+\d{0,2}(?:[ _.:|/-]+[A-Za-z0-9]+)*'
 
-#: Marks of template languages around a name, in no name that is meant.
+#: Marks of template languages around a name, which no real name has.
 _MARKED = re.compile(
     rf'<{_INNER}>|\{{\{{.*\}}\}}|\{{%.*%\}}|<%.*%>|\$\{{[A-Z]\w*\}}|'
     rf'\$\({_INNER}\)|%\(\w+\)s?|!vault\b.*|\$ANSIBLE_VAULT;.*', re.S)
 
-#: More of them, which may stand around a name: {octavia} is a hash tag.
+#: More of them, which real names may have: {octavia} is a hash tag.
 _MARKED_PERHAPS = re.compile(
     rf'\{{{_INNER}\}}|\$[A-Z]+(?:_[A-Z0-9]+)+|%[A-Z_]+%|@@?[A-Z_]+@@?|'
     r'__[A-Z][A-Z0-9_]*__|\[\[?[A-Za-z]+(?:[_ -][A-Za-z]+)*\]?\]|#\{\w+\}|'
     r'##\w+##', re.S)
 
-#: Marks that no password generator makes, wherever they stand.
+#: Marks that no password generator produces, at any position.
 _MARKED_WITHIN = re.compile(r'\{\{.*?\}\}|\{%.*?%\}|%\(\w+\)s|\$\{[A-Z_]+\}')
 
 _VERB = '(?:please[_-]?)?(?:change|replace|fill|insert|enter|put|set)'
 
-#: Words that say so, whatever the case.
+#: Words that mark a placeholder, in any case.
 _ORDERS = re.compile(
     rf'{_VERB}[_-]?(?:me|it)(?:[_-]\w+)*|'
     rf'{_VERB}(?:[_-]\w+)*[_-](?:with|this|your|here|the|in)(?:[_-]\w+)*|'
@@ -56,16 +56,16 @@ _ORDERS = re.compile(
 _THING = ('(?:pass|pw|secret|key|token|host|server|name|ip|addr|value|user|'
           'url|port|path|domain|db|redis|sentinel|zookeeper|etcd)')
 
-#: More of them, which a free name may be: a team is called todo.
+#: More of them, which a real name may be: a team may be called todo.
 _WORDS = re.compile(
     rf'your[_-]?{_THING}[\w.-]*|your[_-]\w[\w.-]*|'
     rf'\w*{_THING}\w*[_-](?:goes[_-])?here|(?:to[_-]be[_-])?replaced|'
     r'place[_-]?holder|redacted|fixme|todo|tbd|x{3,32}', re.I)
 
-#: What a template prints for a variable that is not set.
+#: What a template prints for an undefined variable.
 _UNSET = re.compile(r'None|null|nil|undefined|Undefined|AnsibleUndefined\w*')
 
-#: OCTAVIA_DBPASS, KEYVALUE_HOST_IPS: capitals that end in what they stand for.
+#: OCTAVIA_DBPASS, KEYVALUE_HOST_IPS: capitals that end in what they represent.
 _CAPITALS = re.compile(
     r'(?:[A-Z0-9]+_)+[A-Z0-9]*(?:PASS|PASSWORD|PASSWD|PWD|PW|SECRET|TOKEN|KEY|'
     r'USER|USERNAME|LOGIN|HOSTS?|HOSTNAMES?|IPS?|ADDR|ADDRESS|ADDRESSES|VIP|'
@@ -73,12 +73,12 @@ _CAPITALS = re.compile(
     r'(?!LOCALHOST)[A-Z]{0,12}(?:PASS|PASSWORD|PASSWD|SECRET|USER|USERNAME|HOSTS?|'
     r'HOSTNAME|PORT|DATABASE|DBNAME|ADDRESS)')
 
-#: Names in capitals that stand for a name.
+#: Names in capitals that represent a name.
 _FOR_NAMES = re.compile(
     r'(?:DB_?|OCTAVIA_DB)?USER(?:_?NAME)?|LOGIN|DATABASE|DB_?NAME|'
     r'MASTER_?NAME|NAMESPACE')
 
-#: What people write where an option shall have no value.
+#: What people write for an option without a value.
 _NOTHING = re.compile(
     r'none|null|nil|undefined|unset|empty|false|no|off|disabled?|n/?a|'
     r'[\'"~-]*', re.I)
@@ -92,7 +92,7 @@ _FREE = frozenset({
     'jobboard_backend_username', 'jobboard_redis_sentinel_username',
     'user name', 'database'})
 
-#: Options that are off where their line is not there, and no names of it.
+#: Options that are off only if their line is absent.
 _OFF_BY_DEFAULT = frozenset({
     'jobboard_redis_sentinel', 'jobboard_etcd_api_path'})
 
@@ -112,7 +112,7 @@ def is_placeholder(text: str, free: bool = False) -> bool:
 
 
 def _parts(value: Value) -> list[tuple[str, str]]:
-    """Return the parts that are replaced one by one, each with its name."""
+    """Return the parts that are replaced separately, each with its name."""
     text = value.written
     if value.name == 'persistence_connection':
         url = dburl.parse(text)
@@ -132,15 +132,15 @@ def _parts(value: Value) -> list[tuple[str, str]]:
 
 
 def placeholders(view: View) -> Iterator[Finding]:
-    """Yield options that nobody filled in."""
+    """Yield options with a placeholder."""
     for value in view.given(opts.TASK_FLOW):
         if not view.matters(value):
             continue
         for name, part in _parts(value):
             if not _is_one(value, name, part):
                 continue
-            # Of a URL, and of a dictionary, only the kind of part is told:
-            # one of them is a password.
+            # For a URL or a dictionary, only the kind of part is named: one of
+            # them is a password.
             text = (f': the {name}' if name else '' if value.secret
                     else f' = {plain(part)}')
             what, remedy = _said(value, part)
@@ -157,14 +157,14 @@ def _said(value, part):
         return ('a placeholder that nobody replaced',
                 f'Write the real value of {value.name}.')
     if value.name == 'jobboard_redis_sentinel':
-        return ('no way to have none: Octavia takes it for the name of a '
-                'Redis master, and the hosts for Sentinels',
+        return ('not the way to leave it unset: Octavia uses it as the name '
+                'of a Redis master, and the hosts as Sentinels',
                 'Delete the line, or write the name that "sentinel monitor" '
                 'in sentinel.conf gives the master.')
     if value.name in ('persistence_connection', 'jobboard_backend_hosts'):
-        return ('what a template prints for a variable that is not set',
+        return ('what a template prints for an undefined variable',
                 f'Write the real value of {value.name}.')
-    return ('no way to have none: Octavia takes it for the value',
+    return ('not the way to leave it unset: Octavia uses it as the value',
             f'Delete the line, or write the real value of {value.name}.')
 
 
@@ -172,8 +172,8 @@ def _is_one(value, name, part):
     if value.name in _OFF_BY_DEFAULT and part and _NOTHING.fullmatch(part):
         return True
     if _UNSET.fullmatch(part) and not isinstance(value.value, (str, list)):
-        # For a number or a switch the type is what is wrong; as a file name
-        # it is a matter of TLS.
+        # For a number or a boolean the type rule reports it, for a file name
+        # the TLS rule.
         return False
     return is_placeholder(part, (name or value.name) in _FREE)
 

@@ -10,7 +10,8 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Text: quotes, comments, ``$`` and leftovers that are not the value."""
+"""Text: quotation marks, comments, ``$`` and other text that is not the value.
+"""
 
 from collections.abc import Iterator
 import re
@@ -32,7 +33,7 @@ _NAMES = {o.dest for o in opts.task_flow_opts()}
 
 
 def swallowed_lines(view: View) -> Iterator[Finding]:
-    """Yield indented options, which become part of the value before."""
+    """Yield indented options, which become part of the previous value."""
     for value in view.given(opts.TASK_FLOW):
         for number, line in enumerate((value.raw or '').split('\n')):
             match = _OPTION_LINE.match(line)
@@ -45,8 +46,8 @@ def swallowed_lines(view: View) -> Iterator[Finding]:
             view.reported |= {value.option, f'{opts.TASK_FLOW}.{name}'}
             yield finding(
                 'config.invalid-value',
-                f'{name} is indented, so oslo.config takes it for the rest '
-                f'of {value.name} in line {value.line}.',
+                f'{name} is indented, so oslo.config treats it as a '
+                f'continuation of {value.name} in line {value.line}.',
                 f'Delete the spaces in front of {name}.',
                 option=value.option, file=value.origin,
                 line=(value.line or 0) + number)
@@ -72,7 +73,7 @@ def half_quoted(view: View) -> Iterator[Finding]:
         if isinstance(value.value, list):
             half = any(map(_is_half_quoted, value.value))
         elif value.secret and '://' not in written:
-            # A generated password may well begin or end with a quote; it
+            # A generated password may begin or end with a quotation mark; it
             # then has other marks too.
             half = (_is_half_quoted(written) and bool(
                 re.fullmatch(r'\w*', written.strip('\'"'))))
@@ -81,10 +82,10 @@ def half_quoted(view: View) -> Iterator[Finding]:
         if half:
             yield finding(
                 'config.half-quoted',
-                f'{shown(value)} has a quote at one end only, which becomes '
-                f'part of the value.',
-                'Delete the quote, or write one at both ends of the whole '
-                'value.', **value.where)
+                f'{shown(value)} has a quotation mark at one end only, which '
+                'becomes part of the value.',
+                'Delete the quotation mark, or write one at both ends of the '
+                'whole value.', **value.where)
 
 
 def _is_half_quoted(text):
@@ -109,8 +110,8 @@ def inline_comments(view: View) -> Iterator[Finding]:
                 yield finding(
                     'config.inline-comment',
                     f'{named(value)}{text} is followed by '
-                    f'"{line[match.start():].strip()[0]}", which begins no '
-                    f'comment here: it becomes part of the value.',
+                    f'"{line[match.start():].strip()[0]}", which does not '
+                    'begin a comment here: it becomes part of the value.',
                     **value.where | {
                         'line': (value.line or 0) + number})
                 break
@@ -121,21 +122,21 @@ def unresolved(view: View) -> Iterator[Finding]:
     for value in view.settings.values.values():
         if (value.error == 'substitution'
                 and value.option not in view.reported):
-            remedy = ('Write $$ where a plain $ is meant. In a database URL, '
-                      'write %24.' if value.name.endswith('connection') else
-                      'Write $$ where a plain $ is meant.')
+            remedy = ('Write $$ for a literal $. In a database URL, write '
+                      '%24.' if value.name.endswith('connection') else
+                      'Write $$ for a literal $.')
             if value.group == opts.TASK_FLOW and view.foreign(value.name):
                 remedy = f'Delete the line: {view.driver} does not read it.'
             yield finding(
                 'config.substitution',
-                f'{named(value)} has a $ that is followed by no name of an '
-                f'option, and every Octavia service stops when it reads it, '
-                f'at the latest when it logs its options at start-up.',
+                f'{named(value)} has a $ that is not followed by the name of '
+                'an option, and every Octavia service stops when it reads it, '
+                'at the latest when it logs its options at start-up.',
                 remedy, **value.where)
 
 
 def overridden(view: View) -> Iterator[Finding]:
-    """Yield options that an environment variable takes from the files."""
+    """Yield options that an environment variable overrides."""
     for value in view.given(opts.TASK_FLOW):
         if value.source != 'environment':
             continue
@@ -144,7 +145,7 @@ def overridden(view: View) -> Iterator[Finding]:
             file, assignment = found
             yield finding(
                 'config.env-override',
-                f'The environment variable {value.origin} beats '
+                f'The environment variable {value.origin} overrides '
                 f'[{value.group}] {value.name} of {file.path}.',
                 f'Run "unset {value.origin}", or set it for every Octavia '
                 f'service too.',

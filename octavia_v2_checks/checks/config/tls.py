@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The ``*_ssl_options`` dictionaries, as each driver takes them."""
+"""The ``*_ssl_options`` dictionaries, as each driver uses them."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -30,7 +30,7 @@ from octavia_v2_checks.settings.reader import Value
 _TRUE = frozenset({'1', 't', 'true', 'on', 'y', 'yes'})
 _FALSE = frozenset({'0', 'f', 'false', 'off', 'n', 'no'})
 
-#: What a template prints for None; Octavia takes it for a text.
+#: What a template prints for None; Octavia treats it as text.
 _NONE = frozenset({'none', 'null', 'nil', 'undefined'})
 
 
@@ -112,7 +112,7 @@ def _refused(text):
         key, colon, _ = entry.partition(':')
         key = key.strip()
         if not entry.strip():
-            return f'entry {number} is empty; there is a comma too many'
+            return f'entry {number} is empty; there is one comma too many'
         if not colon:
             return f'entry {number} has no colon'
         if not key:
@@ -120,7 +120,7 @@ def _refused(text):
         if key in seen:
             return f'{plain(key.partition("=")[0])} is given twice'
         seen.add(key)
-    return 'it is no list of KEY:VALUE pairs'
+    return 'it is not a list of KEY:VALUE pairs'
 
 
 def _keys(value: Value, keys: Keys, entries) -> Iterator[Finding]:
@@ -139,9 +139,9 @@ def _keys(value: Value, keys: Keys, entries) -> Iterator[Finding]:
             continue
         yield _found(
             'unknown-key', value,
-            f'{plain(key.partition("=")[0])} is no key of it{hint}',
+            f'{plain(key.partition("=")[0])} is not a valid key{hint}',
             f'Write {near}, or delete the entry.' if near else
-            f'Use {", ".join(keys.known)} only.')
+            f'Use only {", ".join(keys.known)}.')
     missing = keys.switch not in entries
     if missing and keys.driver == ETCD:
         yield _found(
@@ -157,7 +157,7 @@ def _keys(value: Value, keys: Keys, entries) -> Iterator[Finding]:
 
 
 def _switched_on(value, keys, entries):
-    """Yield mistakes of the switch; return whether TLS is on."""
+    """Yield mistakes in the switch; return whether TLS is on."""
     text = entries.get(keys.switch, '')
     word = text.lower()
     if not text or word in _TRUE:
@@ -167,13 +167,13 @@ def _switched_on(value, keys, entries):
     if keys.driver == ETCD and word in _FALSE | _NONE:
         yield _found(
             'truthy-string', value,
-            f'{keys.switch}:{text} turns TLS on, because any text does',
+            f'{keys.switch}:{text} turns TLS on, as any text does',
             f'Delete the line, or write {value.name} = {keys.switch}:')
         return False
     taken = 'yes' if keys.driver == ETCD else 'no'
     yield _found('value', value,
-                 f'{keys.switch}:{plain(text)} is neither true nor false, '
-                 f'and Octavia takes it for {taken}',
+                 f'{keys.switch}:{plain(text)} is neither true nor false, and '
+                 f'Octavia treats it as {taken}',
                  f'Write {keys.switch}:True or delete the line.')
     return False
 
@@ -185,14 +185,14 @@ def _contents(value, keys, entries):
         text = entries.get(key, '')
         if text.lower() in _NONE:
             yield _found('value', value,
-                         f'{key}:{text} is taken for a file of that name',
+                         f'{key}:{text} is used as the name of a file',
                          f'Omit {key}.')
         elif text:
             usable[key] = text
         elif key in entries and key == _REDIS.ca:
             yield _found('value', value,
-                         f'{key} is empty, and the client looks for a file '
-                         f'without a name', f'Omit {key}.')
+                         f'{key} is empty, and the client tries to open a '
+                         'file without a name', f'Omit {key}.')
     yield from _verification(value, keys, entries)
     certificate, key = usable.get(keys.certificate), usable.get(keys.key)
     half = (_half(keys, entries, certificate)
@@ -210,7 +210,7 @@ def _contents(value, keys, entries):
 def _half(keys, entries, certificate):
     """Return (what is wrong, what fixes it) for a certificate or a key alone.
 
-    None where the client can do with one of them.
+    None where the client needs only one of them.
     """
     given, lacks = ((keys.certificate, keys.key) if certificate
                     else (keys.key, keys.certificate))
@@ -218,8 +218,9 @@ def _half(keys, entries, certificate):
         return (f'{given} without {lacks} is an error in the client',
                 f'Add {lacks}, or omit {given}.')
     if certificate and keys.driver != ZOOKEEPER and entries.get(lacks) == '':
-        return (f'{lacks} is empty, and the client looks for a file without '
-                f'a name', f'Name the key of the certificate in {lacks}.')
+        return (f'{lacks} is empty, and the client tries to open a file '
+                'without a '
+                'name', f'Name the key of the certificate in {lacks}.')
     if keys.driver == REDIS or (keys.driver == ETCD and lacks in entries):
         return None
     return (f'{given} without {lacks} is not used',
@@ -239,8 +240,8 @@ def _verification(value, keys, entries):
     elif keys.driver == REDIS:
         if text not in ('none', 'optional', 'required'):
             yield _found('value', value,
-                         f'{keys.verify}:{plain(text)} is none of none, '
-                         f'optional, required, and the client refuses it',
+                         f'{keys.verify}:{plain(text)} is not one of none, '
+                         'optional and required, and the client refuses it',
                          f'Write {keys.verify}:required.')
         elif text == 'none':
             yield _found('tls-unverified', value,

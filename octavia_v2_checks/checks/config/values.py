@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Values: what oslo.config refuses, and what Octavia makes of the rest."""
+"""Values: what oslo.config refuses, and what Octavia does with the rest."""
 
 from collections.abc import Iterator
 
@@ -45,7 +45,7 @@ _LONGEST = {
     (ETCD, 'jobboard_etcd_timeout'): 9_223_372_036,
 }
 
-#: Seconds of Octavia's own default.
+#: Seconds, the default of Octavia.
 _SHORTEST_CLAIM = 30
 
 _TYPES = {opt.dest: opt.type for options in settings_.schema().values()
@@ -59,8 +59,8 @@ def sources(view: View) -> Iterator[Finding]:
             'config.invalid-value',
             f'The config source {plain(group)} could not be read ({what}), '
             f'so the values that it supplies are unknown.',
-            f'Fix section [{plain(group)}], or take it out of [DEFAULT] '
-            f'config_source.', option='DEFAULT.config_source',
+            f'Fix section [{plain(group)}], or remove it from [DEFAULT] '
+            'config_source.', option='DEFAULT.config_source',
             **_config_source(view))
 
 
@@ -73,7 +73,8 @@ def _config_source(view):
 
 
 def invalid(view: View) -> Iterator[Finding]:
-    """Yield values of the wrong type, out of range or not to choose from."""
+    """Yield values of the wrong type, out of range or not among the choices.
+    """
     for value in view.settings.values.values():
         if (value.error not in ('value', 'use')
                 or value.option in view.reported
@@ -95,10 +96,10 @@ def invalid(view: View) -> Iterator[Finding]:
 def _expected(value):
     """Return what the value is, and what fixes it."""
     if value.name == 'jobboard_redis_sentinel':
-        return ('a name to Octavia, which takes the hosts for Sentinels',
+        return ('a name to Octavia, which uses the hosts as Sentinels',
                 'Delete the line, or write the name of the Redis master.')
     if value.name == 'jobboard_etcd_api_path':
-        return ('used as it is, and not left to the server',
+        return ('used as it is, instead of asking the server',
                 'Write /v3/, or delete the line.')
     kind = _TYPES[value.name]
     if isinstance(kind, opts.Waiver):
@@ -106,7 +107,7 @@ def _expected(value):
                 f'exist', f'Write {waivers.FORM}.')
     if isinstance(kind, opts.ReportFile):
         return ('not written FORMAT:PATH',
-                'Write it such as junit:/var/log/octavia/checks.xml.')
+                'Write it like junit:/var/log/octavia/checks.xml.')
     choices = getattr(kind, 'choices', None)
     if choices:
         near = (None if value.doubtful
@@ -129,7 +130,7 @@ def _expected(value):
 
 
 def strange_providers(view: View) -> Iterator[Finding]:
-    """Yield what nobody serves, for which amphora may have been meant."""
+    """Yield unknown providers, which may be intended as amphora."""
     value = view.settings['api_settings', 'enabled_provider_drivers']
     if value.error or value.option in view.reported:
         return
@@ -137,8 +138,8 @@ def strange_providers(view: View) -> Iterator[Finding]:
     if not value.value:
         yield finding(
             'config.provider-unknown',
-            f'{named(value)} is empty, so Octavia serves no load balancer '
-            f'at all.', f'Name the providers, {right}', **value.where)
+            f'{named(value)} is empty, so Octavia serves no load balancers at '
+            'all.', f'Name the providers, {right}', **value.where)
     for name in providers.unknown(value.value):
         near = providers.meant(name)
         yield finding(
@@ -152,14 +153,14 @@ def strange_providers(view: View) -> Iterator[Finding]:
 
 
 def paths(view: View) -> Iterator[Finding]:
-    """Yield paths on the jobboard that its client cannot join."""
+    """Yield paths of the jobboard that its client cannot join."""
     value = view.usable('jobboard_etcd_api_path')
     if value and value.value and not (
             value.value.startswith('/') and value.value.endswith('/')):
         yield finding(
             'config.invalid-value',
             f'{shown(value)} does not begin and end with a slash, and is '
-            f'joined with host and key as it is.',
+            'joined with host and key unchanged.',
             'Write /v3/, or delete the line.' if '://' in value.value else
             f'Write /{value.value.strip("/")}/, or delete the line.',
             **value.where)
@@ -175,7 +176,7 @@ def paths(view: View) -> Iterator[Finding]:
 
 
 def _namespace(value):
-    """Yield a ZooKeeper path that is of no use to a worker."""
+    """Yield a ZooKeeper path that a worker cannot use."""
     refused = clients_zookeeper.REFUSED
     try:
         if refused.search(value.value):
@@ -184,21 +185,21 @@ def _namespace(value):
         elif clients_zookeeper.paths(value.value).claimable:
             return
         else:
-            what = ('on which TaskFlow does not find its own jobs again: it '
-                    'posts them and cannot claim them (NotFound)')
+            what = ('in which TaskFlow does not find its own jobs: it posts '
+                    'them but cannot claim them (NotFound)')
     except ValueError:
         what = 'which kazoo refuses (ValueError)'
     parts = [part for part in refused.sub('', value.value).split('/')
              if part not in ('', '.', '..')]
     yield finding(
         'config.invalid-value',
-        f'{shown(value)} makes the ZooKeeper path /{plain(value.value)}, '
+        f'{shown(value)} leads to the ZooKeeper path /{plain(value.value)}, '
         f'{what}.', f'Write {"/".join(parts) or "octavia_jobboard"}.',
         **value.where)
 
 
 def trap(view: View) -> Iterator[Finding]:
-    """Yield jobboard servers that a release after Ussuri does not use."""
+    """Yield jobboard servers that releases after Ussuri do not use."""
     switch = view.settings['jobboard_enabled']
     if (switch.source != 'default' or not view.amphora
             or switch.option in view.reported):
@@ -208,8 +209,8 @@ def trap(view: View) -> Iterator[Finding]:
                 'jobboard_backend_'):
             yield finding(
                 'config.jobboard-disabled',
-                f'{named(value)} is set and jobboard_enabled is not, so the '
-                f'jobboard is off.',
+                f'{named(value)} is set but jobboard_enabled is not, so the '
+                'jobboard is off.',
                 **value.where | {'option': switch.option})
             return
 
@@ -267,7 +268,7 @@ def too_long(view: View) -> Iterator[Finding]:
 
 
 def no_revert(view: View) -> Iterator[Finding]:
-    """Yield the debugging switch that leaves everything half made."""
+    """Yield the debugging switch that leaves failed flows as they are."""
     value = view.usable('disable_revert')
     if value and value.value:
         yield finding('config.disable-revert',

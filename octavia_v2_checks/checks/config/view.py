@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the rules look at: the settings, and which of them matter."""
+"""What the rules examine: the settings, and which of them matter."""
 
 from collections.abc import Callable
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ REDIS = 'redis_taskflow_driver'
 ZOOKEEPER = 'zookeeper_taskflow_driver'
 ETCD = 'etcd_taskflow_driver'
 
-#: What messages call the server that a driver speaks to.
+#: How messages name the server of a driver.
 SERVER = {REDIS: 'Redis', ZOOKEEPER: 'ZooKeeper', ETCD: 'etcd'}
 
 #: Read whether the jobboard is on or off.
@@ -60,8 +60,8 @@ class View:
     """One configuration, as a rule sees it.
 
     :ivar settings: what was read
-    :ivar release: (major, minor) of the Octavia that is to run, or None
-    :ivar reported: options that have a failure already; one cause makes one
+    :ivar release: (major, minor) of the Octavia release to check for, or None
+    :ivar reported: options that have a failure already; one cause gives one
         finding
     """
 
@@ -73,7 +73,7 @@ class View:
 
     @functools.cached_property
     def amphora(self) -> bool:
-        """Whether the amphora provider is on, as far as one can tell."""
+        """Whether the amphora provider is enabled, as far as is known."""
         try:
             return self.settings.amphora_enabled()
         except findings.Blocked:
@@ -111,11 +111,11 @@ class View:
                 and DRIVER_OF.get(name, self.driver) != self.driver)
 
     def matters(self, value: Value) -> bool:
-        """Whether a mistake in a value keeps anything from working.
+        """Whether a mistake in a value has any effect.
 
-        Every Octavia service logs all of its options at its start, whatever
-        the log level, so one that oslo.config cannot read stops it, used or
-        not. What a release does not know it does not read.
+        Every Octavia service logs all of its options at start-up, whatever the
+        log level, so one that oslo.config cannot read stops it, used or not.
+        What a release does not know it does not read.
         """
         if value.group == opts.TASK_FLOW and not self.knows(value.name):
             return False
@@ -132,7 +132,9 @@ class View:
             map(int, (since or opts.SINCE[name]).split('.')))
 
     def given(self, *groups: str) -> Iterator[Value]:
-        """Yield what is set in some section and has no failure yet."""
+        """Yield the options of some sections that are set and have no failure
+        yet.
+        """
         for value in self.settings.values.values():
             if (value.raw is not None and value.group in groups
                     and value.option not in self.reported):
@@ -152,7 +154,7 @@ class View:
                 for f in self.settings.files for a in f.assignments}
 
     def assignment(self, value: Value) -> inifile.Assignment | None:
-        """Return what stands in the file, None for another source."""
+        """Return the line in the file, None for another source."""
         if value.source != 'file':
             return None
         return self._assignments.get((value.origin, value.line))

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Waivers that do nothing: out of date, or for a finding that is none."""
+"""Waivers without effect: expired, or for an unknown finding."""
 
 from collections.abc import Iterator
 import difflib
@@ -33,25 +33,25 @@ def idle(view: View) -> Iterator[Finding]:
     known = [e.id for e in catalogue.entries()]
     where = places(view.settings)
     for rule in view.settings.waivers:
-        # Only the author of another check knows its findings.
+        # The findings of third-party checks are not known.
         if rule.area in catalogue.CHECKS and rule.id not in known:
             near = difflib.get_close_matches(rule.id, known, 1)
             hint = f' Did you mean {near[0]}?' if near else ''
             yield finding(
                 'config.waiver-unknown',
-                f'The waiver of {rule.id} names no finding.{hint}',
+                f'The waiver of {rule.id} names an unknown finding.{hint}',
                 **where[rule])
         elif rule.expired:
             yield finding(
                 'config.waiver-expired',
-                f'The waiver of {rule.id} held until {rule.until} '
+                f'The waiver of {rule.id} expired after {rule.until} '
                 f'({rule.reason}). What it covers counts again.',
                 **where[rule])
 
 
 def places(settings: settings_.Settings
            ) -> dict[waivers.Rule, dict[str, Any]]:
-    """Return option, file and line of each waiver that is in force."""
+    """Return option, file and line of each waiver that is in effect."""
     found: dict[waivers.Rule, dict[str, Any]] = {
         rule: {'option': _OPTION} for rule in settings.waivers}
     for file in settings.files:

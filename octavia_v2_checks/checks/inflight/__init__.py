@@ -13,9 +13,9 @@
 """Can the new release finish what the old one began?
 
 The board and the persistence database are two servers, read one after the
-other while workers go on. A job is posted after its flow is saved, and taken
-off before its flow is deleted; so the flows are read first, then the board.
-What then does not match is looked at a second time.
+other while workers continue. A job is posted after its flow is saved, and
+removed before its flow is deleted; so the flows are read first, then the
+board. What does not match then is read a second time.
 """
 
 import collections
@@ -30,7 +30,6 @@ from octavia_v2_checks import findings
 from octavia_v2_checks import settings as settings_
 from octavia_v2_checks.backends import board as boards
 from octavia_v2_checks.backends import database
-from octavia_v2_checks.backends import parallel
 from octavia_v2_checks.backends.database import logbooks
 from octavia_v2_checks.checks import persistence
 from octavia_v2_checks.checks.inflight import unfinished
@@ -41,13 +40,13 @@ from octavia_v2_checks.upstream import versions
 #: Seconds between two looks.
 _PAUSE = 1.0
 
-#: Part of the deadline that stays for what follows the first listing, and
-#: the second.
+#: Part of the deadline that is reserved for what follows the first listing,
+#: and the second.
 _RESERVE = 0.25
 _LAST = 0.1
 
-#: The jobs of a board with more than this are counted, and some of them
-#: looked at: to read all would take longer than anybody waits.
+#: The jobs of a larger board are counted, and only some of them read: reading
+#: all would take too long.
 _CROWD = 20000
 _SAMPLE = 2000
 
@@ -56,7 +55,7 @@ _OPTION = 'task_flow.jobboard_save_logbook'
 
 def check(settings: settings_.Settings, deadline: clock.Deadline
           ) -> Iterable[findings.Finding | str]:
-    """Yield what lies on the board, and what will not survive an upgrade.
+    """Yield what is on the board, and what will not survive an upgrade.
 
     :raises findings.NotApplicable: without jobboard or amphora provider
     :raises findings.Blocked: if the board or the database cannot be read
@@ -64,18 +63,15 @@ def check(settings: settings_.Settings, deadline: clock.Deadline
     settings.require_jobboard()
     with persistence.asking(settings):
         base = persistence.database_of(settings, deadline)
-    # The two servers are logged in to side by side: each may be slow.
-    opening = work.open_board(settings, deadline)
-    with (work.asking(settings, base), parallel.entering(opening) as opened,
-          base):
-        board = opened()
+    with (work.asking(settings, base), base,
+          work.open_board(settings, deadline) as board):
         count = board.count()
         kind = _Crowd if count > _CROWD else _Look
         yield from kind(settings, deadline, base, board, count).findings()
 
 
 class _Look:
-    """One board, and what the database says of it."""
+    """One board, and what the database has about it."""
 
     def __init__(self, settings: settings_.Settings,
                  deadline: clock.Deadline, base: database.Database,
@@ -83,12 +79,12 @@ class _Look:
         self.settings = settings
         self.deadline = deadline
         self.books = logbooks.Logbooks(base)
-        #: Around what asks the database.
+        #: Guards queries to the database.
         self.asking = functools.partial(work.asking, settings, base)
         with self.asking():
             self.stored = stored = unfinished.Stored(self._flows())
         self.board = board
-        #: How many jobs there were when the look began.
+        #: How many jobs there were at the beginning.
         self.count = count
         #: What the numbers of jobs in some state are parts of, if not all.
         self.among = ''
@@ -100,14 +96,14 @@ class _Look:
         self.strangers: dict[str, boards.Job] = {}
         #: Logbooks without a job.
         self.lonely = set(stored.flows)
-        #: Whether anything says what the release to run can build.
+        #: Whether it is known what the release can build.
         self.known = bool(settings.target_release
                           or versions.installed(flows.PACKAGE))
         self.problems = [self._problem(call) for call in stored.calls]
         self.unresolvable: dict[int, work.Group] = (
             collections.defaultdict(work.Group))
-        #: Jobs whose flow says of no function how it is to be built: the
-        #: poster writes it down after the flow, and before the job.
+        #: Jobs whose flow does not tell how it is built: the poster saves that
+        #: after the flow, and before the job.
         self.blank: dict[bytes, boards.Job] = {}
         self.read = 0
         #: Whether all of the board was read, and then once more.
@@ -176,7 +172,7 @@ class _Look:
                 self.strangers[job.key] = job
 
     def _second_look(self):
-        """Keep of the mismatches what is still one a moment later."""
+        """Keep the mismatches that still are a moment later."""
         if not self.strangers and not self.lonely and not self.blank:
             return
         time.sleep(min(_PAUSE, self.deadline.left() / 4))
@@ -191,7 +187,7 @@ class _Look:
         with self.asking():
             there = self.books.existing(
                 j.book for j in self.strangers.values() if j.book)
-            # A job that ended just now takes its flow along.
+            # A job that has just ended takes its flow with it.
             time.sleep(min(_PAUSE / 4, self.deadline.left() / 4))
             blank, lonely = {}, set()
             for flows_ in self.books.unfinished():
@@ -223,23 +219,23 @@ class _Look:
             yield self._report(
                 'undetermined',
                 f'The board {self.board.place} has {count} jobs, and there '
-                f'was time to look at {min(self.read, count)} of them only, '
+                f'was time to read only {min(self.read, count)} of them '
                 f'within the deadline of {self.deadline.seconds:g} s.')
         if not self.twice:
             yield self._report(
                 'undetermined',
                 f'On the board {self.board.place}, '
-                f'{work.number(len(self.strangers), "job")} without a '
-                f'logbook and {work.number(len(self.lonely), "flow")} '
-                f'without a job were seen, and there was no time to look '
-                f'again within the deadline of {self.deadline.seconds:g} s.')
+                f'{work.number(len(self.strangers), "job")} without a logbook '
+                f'and {work.number(len(self.lonely), "flow")} without a job '
+                'were seen, and there was no time to read them again within '
+                f'the deadline of {self.deadline.seconds:g} s.')
         unknown = [c.factory for n, c in enumerate(self.stored.calls)
                    if c.factory and not self.problems[n]]
         if unknown and not self.known:
             yield self._report(
                 'undetermined',
-                f'Octavia is not installed beside this program, so nobody '
-                f'knows whether it can build the unfinished flows: '
+                'Octavia is not installed in this environment, so it is not '
+                'known whether it can build the unfinished flows: '
                 f'{work.some(sorted(set(unknown)), len(set(unknown)))}.',
                 'Run the check in the environment of the new release, or name '
                 'it with --target-release.')
@@ -253,9 +249,9 @@ class _Look:
             freed = next((j.load_balancer for j in jobs
                           if j.load_balancer), None)
             remedy = (
-                'Restore the persistence database that belongs to the '
-                'board, before a worker starts. If there is none, take the '
-                'jobs off the board. '
+                'Restore the persistence database that belongs to the board, '
+                'before a worker starts. If there is none, remove the jobs '
+                'from the board. '
                 + self.board.removal(keys[:work.SHOWN]))
             if freed:
                 remedy += '. And free their load balancers: ' + (
@@ -276,9 +272,9 @@ class _Look:
                 f'{work.number(len(keys), "unfinished flow")} without a job '
                 f'on the board {self.board.place}: '
                 f'{work.some(names, len(keys))}.',
-                f'In the persistence database: DELETE FROM logbooks WHERE '
-                f'uuid IN ({quoted}); The check resources names their load '
-                f'balancers, and how to free them.')
+                'In the persistence database: DELETE FROM logbooks WHERE uuid '
+                f'IN ({quoted}); The check resources names their load '
+                'balancers and the way to free them.')
 
     def _unresolvable(self):
         if self.blank:
@@ -286,9 +282,8 @@ class _Look:
                               len(self.blank))
             yield self._report(
                 'flow-unresolvable',
-                f'{work.number(len(self.blank), "job")} cannot be taken up: '
-                f'the flow says of no function how it is to be built: '
-                f'{shown}.',
+                f'{work.number(len(self.blank), "job")} cannot be resumed: '
+                f'the flow does not tell how it is built: {shown}.',
                 self.board.removal(
                     [j.key for j in self.blank.values()][:work.SHOWN]))
         for number, group in sorted(self.unresolvable.items()):
@@ -303,7 +298,7 @@ class _Look:
                     f'(Octavia {", ".join(able)}) finish the jobs.')
             yield self._report(
                 'flow-unresolvable',
-                f'{work.number(group.count, "job")} cannot be taken up: '
+                f'{work.number(group.count, "job")} cannot be resumed: '
                 f'{call.factory} is to be called with '
                 f'{work.number(call.positional, "positional argument")}'
                 + (f' and {", ".join(call.names)}' if call.names else '')
@@ -314,7 +309,7 @@ class _Look:
         if self.waiting.count:
             yield self._report(
                 'jobs-waiting', f'{work.number(self.waiting.count, "job")} '
-                f'{self.among}on the board {place} that no worker has taken '
+                f'{self.among}on the board {place} that no worker has claimed '
                 f'yet: {self.waiting.names}.')
         if self.claimed.count:
             owners = [f'{owner} ({count})'
@@ -325,14 +320,15 @@ class _Look:
                      f'unless they are renewed.' if ends else '')
             yield self._report(
                 'jobs-claimed', f'{work.number(self.claimed.count, "job")} '
-                f'{self.among}on the board {place} in the hands of '
+                f'{self.among}on the board {place} claimed by '
                 f'{work.some(owners, len(owners))}: '
                 f'{self.claimed.names}.{until}{self._workers()}')
         if self.orphaned.count:
             yield self._report(
                 'jobs-orphaned', f'{work.number(self.orphaned.count, "job")} '
                 f'{self.among}on the board {place} that a worker began and no '
-                f'worker holds: {self.orphaned.names}.{self._workers()}')
+                'worker holds a claim on: '
+                f'{self.orphaned.names}.{self._workers()}')
 
     def _workers(self):
         hosts = self.board.workers()
@@ -340,7 +336,7 @@ class _Look:
                 if hosts else '')
 
     def _leftovers(self):
-        """Yield what has ended and was not cleared away."""
+        """Yield what has ended and was not removed."""
         trashed = self.board.trashed()
         if trashed:
             yield self._report(
@@ -376,7 +372,7 @@ class _Crowd(_Look):
         return itertools.islice(self.books.unfinished(), 1)
 
     def findings(self) -> Iterator[findings.Finding | str]:
-        """Yield the exact numbers, and what can be said of a sample."""
+        """Yield the exact numbers, and the results of a sample."""
         for page in self.board.pages():
             self.read += len(page)
             for job in page:
@@ -384,9 +380,9 @@ class _Crowd(_Look):
             left = self.deadline.left()
             if self.read >= _SAMPLE or left < _RESERVE * self.deadline.seconds:
                 break
-        self.among = f'of {self.read} looked at '
+        self.among = f'of {self.read} read '
         # Who has begun it does not matter here, and whether its poster is
-        # about to write down how it is built is not known.
+        # about to save how it is built is not known.
         self.blank.clear()
         self.unresolvable.clear()
         for key, number in self.stored.flows.items():
@@ -400,9 +396,9 @@ class _Crowd(_Look):
             'undetermined',
             f'The board {self.board.place} has {self.count} jobs, and the '
             f'persistence database {work.number(flows_, "unfinished flow")}: '
-            f'too many to compare one by one. '
-            f'{work.number(self.read, "job")} and '
-            f'{work.number(len(self.stored.flows), "flow")} were looked at.',
+            f'too many to compare one by one. {work.number(self.read, "job")} '
+            f'and {work.number(len(self.stored.flows), "flow")} were '
+            'compared.',
             'Let the workers finish their jobs, and run the check again.')
         yield from self._missing(self.count)
         yield from self._unresolvable()

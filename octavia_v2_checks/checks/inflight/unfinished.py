@@ -42,7 +42,7 @@ def text(short: bytes) -> str:
 def named(stored: logbooks.Logbooks, books: Sequence[str]) -> list[str]:
     """Return how a message names the flows of a few logbooks.
 
-    What the database does not tell is left out, down to the logbooks.
+    What the database does not have is omitted, down to the logbooks.
     """
     known: dict[str, tuple[str, str | None]] = {}
     with contextlib.suppress(database.QueryError, net.Fault):
@@ -63,8 +63,8 @@ class Stored:
     """The unfinished flows of the persistence database.
 
     :ivar flows: key of the logbook -> number of the call, negative where no
-        worker has begun
-    :ivar calls: how flows are to be built, each kind once
+        worker has begun it
+    :ivar calls: how flows are built, each kind once
     """
 
     def __init__(self, pages: Iterable[list[logbooks.Flow]]):

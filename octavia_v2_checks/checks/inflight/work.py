@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the checks of work in flight share: the ways in, and how it is told."""
+"""What the checks of work in flight share: access, and wording."""
 
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def open_board(settings: settings_.Settings, deadline: clock.Deadline
                ) -> Iterator[boards.Board]:
     """Open the board that the workers use.
 
-    :raises findings.Blocked: where that fails, then or later
+    :raises findings.Blocked: where that fails, now or later
     """
     driver = settings.get('jobboard_backend_driver')
     try:
@@ -50,7 +50,7 @@ def open_board(settings: settings_.Settings, deadline: clock.Deadline
         opened = jobboard.shared(kind, settings, deadline).board
     except (ImportError, AttributeError, TypeError):
         raise findings.Blocked(
-            f'nothing here knows how to read the board of {driver}',
+            f'no installed backend can read the board of {driver}',
             cause=jobboard.unknown(settings)) from None
     try:
         with opened() as board:
@@ -63,7 +63,7 @@ def open_board(settings: settings_.Settings, deadline: clock.Deadline
 @contextlib.contextmanager
 def asking(settings: settings_.Settings, base: database.Database
            ) -> Iterator[None]:
-    """Let other rows tell what the persistence database is at fault for.
+    """Leave faults of the persistence database to other rows.
 
     :raises findings.Blocked: in place of the fault or refusal
     """
@@ -84,7 +84,7 @@ def asking(settings: settings_.Settings, base: database.Database
 
 
 def some(names: Iterable[str], count: int) -> str:
-    """Return a few names, and how many there are besides."""
+    """Return a few names, and the number of the others."""
     shown = list(names)[:SHOWN]
     rest = count - len(shown)
     return ', '.join(shown) + (f' and {rest} more' if rest > 0 else '')
@@ -107,7 +107,7 @@ def freeing(load_balancer: str) -> str:
     """Return what takes a load balancer out of PENDING_*.
 
     Octavia has no command for the first step: nothing may be done to a load
-    balancer in PENDING_*, and only a worker takes it out of there.
+    balancer in PENDING_*, and only a worker ends that state.
     """
     return (f"UPDATE load_balancer SET provisioning_status = 'ERROR' WHERE "
             f"id = '{load_balancer}' AND provisioning_status LIKE "
