@@ -24,9 +24,8 @@ _SYSTEMS = [
     'mariadb/redis-tls-no-certificate', 'mariadb/zookeeper-as-installed',
     'mariadb/zookeeper-no-jobs', 'mariadb/etcd-login',
     'mariadb/redis/enabled=false', 'mariadb/redis/engine=misspelt',
-    'mariadb/redis/max_workers=zero', 'mariadb/redis/backend_password=wrong',
+    'mariadb/redis/backend_password=wrong',
     'mariadb/redis/backend_port=closed/persistence_connection=closed port',
-    'mariadb/sentinel-acl/redis_sentinel=another',
     'mariadb/etcd/etcd_ssl_options=off',
 ]
 
