@@ -144,8 +144,10 @@ class Role:
         from octavia.controller.worker.v2 import taskflow_jobboard_driver
         from oslo_config import cfg
         from stevedore import driver
+        # oslo.config substitutes in what is set so, too.
         cfg.CONF.set_override('jobboard_backend_namespace',
-                              self.spec['namespace'], group='task_flow')
+                              self.spec['namespace'].replace('$', '$$'),
+                              group='task_flow')
         return driver.DriverManager(
             'octavia.worker.jobboard_driver',
             cfg.CONF.task_flow.jobboard_backend_driver, invoke_on_load=True,

@@ -108,10 +108,7 @@ def main() -> int:
     with contextlib.ExitStack() as stack:
         lab = labs.Lab(stack)
         complete = _judge(lab, log.missing(), args, log)
-        asked = [name for name in names[:args.stock]
-                 if name in log.outcomes
-                 and not log.outcomes[name].asked_stock]
-        _ask_stock(lab, asked, log)
+        _ask_stock(lab, log.missing_stock(args.stock), log)
     found = record.summary(log)
     for line in record.lines(found):
         print(line)

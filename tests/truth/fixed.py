@@ -24,9 +24,8 @@ _SYSTEMS = [
     'mariadb/redis-tls-no-certificate', 'mariadb/zookeeper-as-installed',
     'mariadb/zookeeper-no-jobs', 'mariadb/etcd-login',
     'mariadb/redis/enabled=false', 'mariadb/redis/engine=misspelt',
-    'mariadb/redis/max_workers=zero', 'mariadb/redis/backend_password=wrong',
+    'mariadb/redis/backend_password=wrong',
     'mariadb/redis/backend_port=closed/persistence_connection=closed port',
-    'mariadb/sentinel-acl/redis_sentinel=another',
     'mariadb/etcd/etcd_ssl_options=off',
 ]
 
@@ -43,6 +42,10 @@ _ONCE_WRONG = [
     # No lease lasts so long.
     'mariadb/etcd/expiration_time=longest',
     'mariadb/redis/expiration_time~100000000000000',
+    # Written as latin-1 and read as UTF-8.
+    'mariadb/etcd/backend_namespace=unicode',
+    # The drill lost itself in its own namespace.
+    'mariadb/redis/backend_namespace=dollars',
     # It was taken for a placeholder.
     'mariadb/redis/backend_namespace=longer',
 ]

@@ -52,7 +52,9 @@ STOCK_LANES = 4
 _CHANGING = ('REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE', 'SSL_CERT_FILE',
              'SSL_CERT_DIR', 'ETCD3GW_API_PATH')
 
-STOCK_ROW = 'AmphoraV2 Check'
+#: A module that workers are not to import.
+_STOCK = 'tests.truth.stock'
+_STOCK_ROW = 'AmphoraV2 Check'
 
 
 @dataclasses.dataclass
@@ -64,8 +66,8 @@ class Outcome:
     :ivar works: whether a worker has finished a flow
     :ivar said: what that worker has said
     :ivar again: whether it took a second look to agree
-    :ivar stock: result of the stock row; 3 for none because of an error,
-        None for none in time or not asked
+    :ivar stock: result of the stock row; 3 for a traceback, None for none
+        in time or not asked
     """
 
     name: str
@@ -105,11 +107,14 @@ class Outcome:
 
     @property
     def stock_kind(self) -> str | None:
-        """The same of the stock row, and ``nothing``; None if not asked."""
+        """The same of the stock row, ``traceback`` or ``nothing``.
+
+        None if it was not asked.
+        """
         if not self.asked_stock:
             return None
-        if self.stock is None:
-            return 'nothing'
+        if self.stock in (None, 3):
+            return 'nothing' if self.stock is None else 'traceback'
         passes = self.stock < 2
         if passes == self.works:
             return 'agreement'
@@ -208,7 +213,7 @@ class Lane:
         """The result of the stock row, as :class:`Outcome` has it."""
         case.reset()
         done = self._zygote.run(
-            'stock', '--config-file', case.path, 'upgrade', 'check',
+            _STOCK, '--config-file', case.path, 'upgrade', 'check',
             '--json', environ=case.environ, limit=STOCK_SECONDS)
         if done.code == -9:
             return None
@@ -217,7 +222,7 @@ class Lane:
         except (IndexError, ValueError):
             return 3
         return next(row['result'] for row in rows
-                    if row['check'] == STOCK_ROW)
+                    if row['check'] == _STOCK_ROW)
 
 
 def run(lab: labs.Lab, names: list[str], lanes: int = LANES,

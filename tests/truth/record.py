@@ -31,7 +31,8 @@ _LIBRARIES = ('octavia', 'taskflow', 'oslo.config', 'SQLAlchemy', 'PyMySQL',
               'psycopg2-binary', 'redis', 'kazoo', 'etcd3gw')
 
 KINDS = ('agreement', 'stricter', 'false pass', 'false alarm')
-STOCK_KINDS = ('agreement', 'false pass', 'false alarm', 'nothing')
+STOCK_KINDS = ('agreement', 'false pass', 'false alarm', 'traceback',
+               'nothing')
 
 
 class Log:
@@ -76,6 +77,12 @@ class Log:
         """Cases that were not judged yet, or wrong."""
         return [name for name in self._names if name not in self.outcomes
                 or self.outcomes[name].kind.startswith('false')]
+
+    def missing_stock(self, number: int) -> list[str]:
+        """Those of the first cases that the stock check has not judged."""
+        return [name for name in self._names[:number]
+                if name in self.outcomes
+                and self.outcomes[name].stock_kind in (None, 'traceback')]
 
 
 def summary(log: Log) -> dict[str, Any]:

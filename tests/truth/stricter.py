@@ -37,6 +37,10 @@ _BY_CHANCE = Reason(
     'Something that is written has no effect: what works without it does so '
     'by chance.')
 
+_UNPROTECTED = (
+    'Files for TLS are named, or its switch is misspelt, and TLS is off: '
+    'what was to be protected is not.')
+
 _PART_OF_IT = Reason(
     'A quote or a comment is a part of the namespace: hosts without it have '
     'another jobboard.', 'namespace')
@@ -60,26 +64,31 @@ REASONS: dict[str, list[Reason]] = {
     'migration.incomplete': [Reason(
         'The tables are not what their revision says: workers get slow, and '
         'the next migration fails.', 'lacks index')],
+    'config.persistence-url': [Reason(
+        'A name that nobody gives a database: more likely a mistake in the '
+        'URL.', 'in the name of its database')],
     'config.host-invalid': [Reason(
         'Not every program reads such an address: a leading zero makes it '
         'octal for some, and is an error for others.', 'is no IPv4 address')],
     'config.dict-unknown-key': [_BY_CHANCE],
-    'config.dict-missing-key': [Reason(
-        'Files for TLS are named, and TLS is off: what was to be protected '
-        'is not.', 'TLS is off')],
+    'config.dict-missing-key': [Reason(_UNPROTECTED, 'TLS is off')],
+    'config.dict-value': [Reason(_UNPROTECTED, 'takes it for no')],
     'config.placeholder': [
         Reason('A placeholder in the place of a password: the server asks '
                'for none, or for one that everybody knows.', 'password'),
         Reason('A placeholder in the place of the namespace: who else reads '
                'the same guide has the same.', 'namespace')],
-    'config.inline-comment': [_PART_OF_IT],
+    'config.inline-comment': [_PART_OF_IT, Reason(
+        _BY_CHANCE.text, 'jobboard_backend_hosts')],
     'config.half-quoted': [_PART_OF_IT],
     'config.invalid-value': [
         Reason('Claims have no end, so nobody goes on with the flows of a '
                'worker that died.', 'jobboard_expiration_time is empty'),
+        Reason('The thread that renews claims never rests, or ends at once.',
+               'jobboard_expiration_time = [-+0_ ]'),
         Reason(_BY_CHANCE.text, 'is indented, so oslo.config takes it'),
         Reason('Threads below one: any other jobboard, and Octavia without '
-               'one, fails.', r'max_workers = (0|-\d+) ')],
+               'one, fails.', 'max_workers = ')],
     'config.unknown-option': [_BY_CHANCE],
     'config.misplaced-option': [_BY_CHANCE],
     'config.release': [_BY_CHANCE],

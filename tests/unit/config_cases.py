@@ -127,6 +127,7 @@ PRESENT = [
     Case('invalid-value', ZOOKEEPER + 'jobboard_backend_namespace = /a§\n'),
     Case('invalid-value', ZOOKEEPER + 'jobboard_backend_namespace = a//b§\n'),
     Case('invalid-value', ZOOKEEPER + 'jobboard_backend_namespace = ../a§\n'),
+    Case('invalid-value', ETCD + 'jobboard_backend_namespace = größe§\n'),
     Case('invalid-value', ZOOKEEPER
          + 'jobboard_backend_namespace = a\x07b§\n'),
     Case('invalid-value', ZOOKEEPER
@@ -710,6 +711,8 @@ ABSENT = [
     Case('ignored-option', OFF + 'jobboard_etcd_timeout = 5\n'),
     Case('ignored-option', ZOOKEEPER + 'jobboard_expiration_time = 30\n'),
     Case('expiration-short', 'jobboard_expiration_time = 30\n'),
+    Case('invalid-value', 'jobboard_backend_namespace = größe\n'),
+    Case('invalid-value', ZOOKEEPER + 'jobboard_backend_namespace = größe\n'),
     Case('invalid-value', 'jobboard_expiration_time = 9000000001\n'),
     Case('invalid-value', ETCD + 'jobboard_expiration_time = 9000000000\n'),
     Case('expiration-short', OFF + 'jobboard_expiration_time = 5\n'),
@@ -723,5 +726,7 @@ ABSENT = [
          '[task_flow]\njobboard_backend_hosts = 10.0.0.1\n'),
     Case('release', 'jobboard_redis_backend_db = 1\n', release='16.0'),
     Case('release', 'jobboard_redis_backend_db = 1\n', release='2025.1'),
+    Case('invalid-value', OFF + 'jobboard_etcd_timeout = None\n',
+         release='15.0'),
     Case('release', OFF + 'jobboard_etcd_timeout = 5\n', release='15.0'),
 ]

@@ -187,7 +187,7 @@ def test_what_is_looked_at_again(level, found, works, classes, certain):
 
 @pytest.mark.parametrize('result, works, kind', [
     (0, True, 'agreement'), (1, False, 'false pass'),
-    (2, True, 'false alarm'), (3, False, 'agreement'),
+    (2, True, 'false alarm'), (3, False, 'traceback'),
     (None, True, 'nothing')])
 def test_kinds_of_the_stock_check(result, works, kind):
     outcome = judging.Outcome('mariadb/redis', 0, [], works, {}, False,

@@ -193,8 +193,7 @@ def too_new(view: View) -> Iterator[Finding]:
         what = value.name
         if what == 'jobboard_backend_driver' and view.driver == ETCD:
             since, what = '16.0', f'{what} = {ETCD}'
-        if not view.used(value.name) or (
-                tuple(map(int, since.split('.'))) <= view.release):
+        if not view.used(value.name) or view.knows(value.name, since):
             continue
         yield finding(
             'config.release',

@@ -167,6 +167,12 @@ def paths(view: View) -> Iterator[Finding]:
     value = view.usable('jobboard_backend_namespace')
     if value and view.driver == ZOOKEEPER:
         yield from _namespace(value)
+    if value and view.driver == ETCD and not value.value.isascii():
+        yield finding(
+            'config.invalid-value',
+            f'{shown(value)} is not ASCII: the client for etcd writes it as '
+            f'latin-1, and TaskFlow, which reads UTF-8, never finds a job.',
+            'Write letters, digits, and signs of ASCII only.', **value.where)
 
 
 def _namespace(value):

@@ -115,9 +115,21 @@ class View:
 
         Every Octavia service logs all of its options at start-up, whatever the
         log level, so one that oslo.config cannot read stops it, used or not.
+        What a release does not know it does not read.
         """
+        if value.group == opts.TASK_FLOW and not self.knows(value.name):
+            return False
         return (value.error in ('value', 'substitution')
                 or value.group != opts.TASK_FLOW or self.used(value.name))
+
+    def knows(self, name: str, since: str | None = None) -> bool:
+        """Whether the release in question has an option of [task_flow].
+
+        :param since: the release that brought it, if that is not the one of
+            the option
+        """
+        return self.release is None or self.release >= tuple(
+            map(int, (since or opts.SINCE[name]).split('.')))
 
     def given(self, *groups: str) -> Iterator[Value]:
         """Yield the options of some sections that are set and have no failure
