@@ -216,7 +216,8 @@ class Guarded:
 
         :param skip: texts that come before the first pair
         """
-        buffer = getattr(self._parser, '_buffer', None)  # type: ignore[attr-defined]
+        buffer: Any = getattr(
+            self._parser, '_buffer', None)  # type: ignore[attr-defined]
         self._limit, before = 1 << 62, self._limit
         if not hasattr(buffer, 'read'):
             yield  # hiredis, which has what arrives in memory at once
