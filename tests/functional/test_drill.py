@@ -76,7 +76,7 @@ def test_whole_drill_beside_a_busy_board(site, tmp_path):
                             str(report))
     assert done.returncode == 0, done.stdout
     assert done.stdout.endswith('Result: Success\n')
-    assert re.search(r'Resumed [\d.]+ s after the kill; claims are to end '
+    assert re.search(r'Resumed [\d.]+ s after the kill; claims should end '
                      r'after 3 s', done.stdout)
     # What it writes, and where.
     said = done.stderr
@@ -317,7 +317,7 @@ def test_running_drill_is_left_alone(site):
     (['--yes', '--flows', 'many'], 'many'),
     (['--yes', '--timeout', '0'], '--timeout'),
     (['--yes', '--format', 'html'], 'html'),
-    (['finish', '/nonexistent/drill.json'], '/nonexistent'),
+    (['finish', '/proc/none/drill.json'], '/proc/none'),
     (['finish', '/etc/passwd'], 'drill begin'), (['begin'], 'FILE'),
     (['finish', sys.executable], 'not a text file'), (['clear'], 'clear')])
 def test_usage(write_config, args, said):
@@ -335,11 +335,11 @@ def test_a_file_that_cannot_be_written(write_config):
     done = commands.checks(
         '--config-file', str(write_config(
             jobboard_enabled=True, jobboard_backend_port=1)), 'drill',
-        'begin', '--yes', '/nonexistent/drill.json')
+        'begin', '--yes', '/proc/none/drill.json')
     assert (done.returncode, done.stdout) == (255, '')
     announced, wrong = done.stderr.splitlines()
     assert 'the drill writes' in announced
-    assert wrong.startswith('octavia-v2-checks: cannot write /nonexistent/')
+    assert wrong.startswith('octavia-v2-checks: cannot write /proc/none/')
 
 
 def on_a_terminal(site, answer, then=None):

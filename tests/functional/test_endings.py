@@ -96,7 +96,7 @@ def test_a_reader_that_goes_away(config, name):
 @pytest.mark.parametrize('words, code', [
     ('upgrade check', 0), ('upgrade check --json', 0), ('validate', 0),
     ('nonsense', 64), ('upgrade check >/dev/full', 255),
-    ('upgrade check >&-', 255), ('upgrade check --output /nonexistent/a',
+    ('upgrade check >&-', 255), ('upgrade check --output /proc/none/a',
                                  255)])
 def test_a_stderr_that_cannot_be_written(config, words, code, stderr):
     """The verdict counts; output without a reader is lost."""
@@ -191,7 +191,7 @@ def test_as_a_module(config, module):
     """``python -m`` runs the command, and is not a success without a check."""
     done = subprocess.run(
         [sys.executable, '-m', module, 'validate'], capture_output=True,
-        text=True, cwd='/', env=commands.environment(HOME='/nonexistent'))
+        text=True, cwd='/', env=commands.environment(HOME='/proc/none'))
     assert 'config.no-files' in clean(done, 2).stdout
     done = subprocess.run(
         [sys.executable, '-m', module, 'nonsense'], capture_output=True,

@@ -164,7 +164,7 @@ def lost(writer, done, path):
 
 @pytest.mark.parametrize('writer', WRITERS)
 @pytest.mark.parametrize('path', [
-    '/nonexistent/report', '/', '/proc/report', '/dev/full', '/dev/fd/99',
+    '/proc/none/report', '/', '/proc/report', '/dev/full', '/dev/fd/99',
     '/etc/passwd/report'])
 def test_an_output_that_cannot_be_written(write, writer, path):
     lost(writer, write(writer, path), path)
@@ -209,13 +209,13 @@ def test_one_output_that_fails_costs_no_other(write, tmp_path):
     config = tmp_path / 'two.conf'
     config.write_text(
         '[task_flow]\njobboard_enabled = false\n[octavia_v2_checks]\n'
-        f'report_file = json:/nonexistent/a\nreport_file = json:{path}\n')
+        f'report_file = json:/proc/none/a\nreport_file = json:{path}\n')
     done = commands.checks('--config-file', str(config), 'upgrade', 'check',
-                           '--format', 'junit', '--output', '/nonexistent/b')
+                           '--format', 'junit', '--output', '/proc/none/b')
     assert done.returncode == 255
     assert is_whole(path.read_text())
     assert done.stderr.count('\n') == 1
-    assert '/nonexistent/a' in done.stderr and '/nonexistent/b' in done.stderr
+    assert '/proc/none/a' in done.stderr and '/proc/none/b' in done.stderr
     assert '\nAmphoraV2 configuration\n' in done.stdout
 
 

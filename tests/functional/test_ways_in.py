@@ -253,12 +253,12 @@ NEVER: dict[str, tuple[Callable[[Place], Start], str, str]] = {
         lambda p: Start(['--config-dir',
                          os.path.dirname(p.write('d/a.txt'))]),
         'config.no-files', 'No configuration file'),
-    'closed home': (closed('home'), 'config.no-files', '/home is there'),
+    'closed home': (closed('home'), 'config.no-files', '/home exists'),
     'closed hidden home': (closed('home/.octavia'), 'config.no-files',
-                           '/home/.octavia is there'),
+                           '/home/.octavia exists'),
     'closed directory at home': (
         closed('home/.octavia/octavia.conf.d'), 'config.no-files',
-        '/home/.octavia/octavia.conf.d is there'),
+        '/home/.octavia/octavia.conf.d exists'),
     **{f'{name} = {text}': (with_own(f'{name} = {text}'),
                             'config.invalid-value', name)
        for name in ('deadline', 'probe_timeout', 'wait')

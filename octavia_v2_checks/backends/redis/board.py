@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from octavia_v2_checks import statements
 from octavia_v2_checks.backends import board
-from octavia_v2_checks.backends.redis import errors
+from octavia_v2_checks.backends.redis import refusals
 from octavia_v2_checks.backends.redis.connection import Connection
 
 #: Of how many claims to ask for the remaining time.
@@ -104,7 +104,7 @@ class RedisBoard:
     def _each(self, command, arguments):
         answers = self._connection.ask([(command, *a) for a in arguments])
         for answer in answers:
-            if isinstance(answer, errors.Refusal):
+            if isinstance(answer, refusals.Refusal):
                 raise self._connection.fault(answer, command)
         return answers
 

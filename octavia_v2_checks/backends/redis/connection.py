@@ -24,6 +24,7 @@ from octavia_v2_checks.backends import isolated
 from octavia_v2_checks.backends import net
 from octavia_v2_checks.backends import sniff
 from octavia_v2_checks.backends.redis import errors
+from octavia_v2_checks.backends.redis import refusals
 from octavia_v2_checks.upstream import clients_redis
 
 _CLIENT = 'octavia_v2_checks.backends.redis.client'
@@ -124,7 +125,7 @@ class Connection:
             return [_read(a) for a in self._child.ask('ask', commands)]
 
     def would(self, commands: Sequence[Sequence[str | int]]
-              ) -> list[Any] | errors.Refusal:
+              ) -> list[Any] | refusals.Refusal:
         """Ask what would happen; see :meth:`client.Server.would`."""
         with self._identified():
             answer = self._child.ask('would', commands)
@@ -150,7 +151,7 @@ class Connection:
         self._child.ask('load', key, clock=clocks.Clock(max(left, 0)))
         yield from self._child.pages('loaded')
 
-    def fault(self, refused: errors.Refusal, command: str) -> net.Fault:
+    def fault(self, refused: refusals.Refusal, command: str) -> net.Fault:
         """Return the fault that an error stands for.
 
         :param command: the command, for the reader
@@ -175,4 +176,4 @@ class Connection:
 
 
 def _read(answer: Any) -> Any:
-    return errors.Refusal(*answer) if isinstance(answer, tuple) else answer
+    return refusals.Refusal(*answer) if isinstance(answer, tuple) else answer

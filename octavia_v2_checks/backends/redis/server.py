@@ -19,6 +19,7 @@ from typing import Any
 from octavia_v2_checks import statements
 from octavia_v2_checks.backends import net
 from octavia_v2_checks.backends.redis import errors as redis_errors
+from octavia_v2_checks.backends.redis import refusals
 from octavia_v2_checks.backends.redis.connection import Connection
 
 #: TaskFlow refuses older servers: they do not support scripts.
@@ -66,11 +67,11 @@ def probe(connection: Connection, namespace: str
     for command, answer in (('PING', ping), ('INFO', text), ('WATCH', watch),
                             ('EXEC', execute)):
         rights.note(command, answer)
-    if ping != b'PONG' and not isinstance(ping, redis_errors.Refusal):
+    if ping != b'PONG' and not isinstance(ping, refusals.Refusal):
         raise connection.stranger()
     rights.ask()
     faults = rights.faults()
-    if not isinstance(text, redis_errors.Refusal):
+    if not isinstance(text, refusals.Refusal):
         faults += _version_faults(connection, info)
         faults += _memory_faults(connection, info)
     for fault in faults:
@@ -146,13 +147,13 @@ class _Rights:
 
     def note(self, command: str, answer: Any) -> None:
         """Remember what an answer to a command says."""
-        if not isinstance(answer, redis_errors.Refusal):
+        if not isinstance(answer, refusals.Refusal):
             return
         if answer.word == 'EXECABORT':
             # How EXEC is refused: "... because of: NOPERM ...".
-            answer = redis_errors.said(answer.text.partition(': ')[2])
+            answer = refusals.said(answer.text.partition(': ')[2])
         if answer.word == 'NOPERM':
-            if redis_errors.is_about_keys(answer):
+            if refusals.is_about_keys(answer):
                 self._keys_denied = True
             elif command not in self._denied:
                 self._denied.append(command)
@@ -166,7 +167,7 @@ class _Rights:
         """Ask for every command of a worker, without running one."""
         work = _work(self._namespace)
         answers = self._connection.would(work)
-        if isinstance(answers, redis_errors.Refusal):
+        if isinstance(answers, refusals.Refusal):
             self.note('MULTI', answers)
             return
         # Of all these, only SCRIPT LOAD uses no key.

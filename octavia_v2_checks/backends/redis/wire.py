@@ -25,7 +25,7 @@ import itertools
 from typing import Any
 from typing import TypeAlias
 
-from octavia_v2_checks.backends.redis import errors
+from octavia_v2_checks.backends.redis import refusals
 
 #: All commands that are ever executed on a server. Everything else is only
 #: queued, by :meth:`Guarded.queue`, in a transaction that cannot be executed,
@@ -258,7 +258,7 @@ def guarded(kind: type) -> type:
 def plain(answer: Any) -> Any:
     """Return an answer as plain data; a tuple stands for an error."""
     if isinstance(answer, Exception):
-        return tuple(errors.refusal(answer) or ('ERR', ''))
+        return tuple(refusals.refusal(answer) or ('ERR', ''))
     if isinstance(answer, dict):
         return [plain(item) for pair in answer.items() for item in pair]
     if isinstance(answer, list | set):
