@@ -312,7 +312,7 @@ def test_running_drill_is_left_alone(site):
 
 
 @pytest.mark.parametrize('args, said', [
-    ([], '--yes'), (['begin', '/tmp/x'], '--yes'),
+    ([], '--yes'), (['begin', 'drill.json'], '--yes'),
     (['--yes', '--flows', '0'], '--flows'),
     (['--yes', '--flows', 'many'], 'many'),
     (['--yes', '--timeout', '0'], '--timeout'),
@@ -327,7 +327,7 @@ def test_usage(write_config, args, said):
     assert (done.returncode, done.stdout) == (64, '')
     assert said in done.stderr
     assert done.stderr.splitlines()[-1].startswith('octavia-v2-checks: ')
-    assert not os.path.exists('/tmp/x')
+    assert not os.path.exists('/drill.json')
 
 
 def test_a_file_that_cannot_be_written(write_config):

@@ -370,6 +370,8 @@ class Later(scripts.Silent):
         super().__init__()
 
     def answer(self, client, data):
+        if b'Content-Length: ' in data and data.endswith(b'\r\n\r\n'):
+            return  # the body comes, and hanging up before would be a reset
         client.sendall(_http(VERSION) if b'/version' in data else self.data)
         if self.data:
             client.shutdown(socket.SHUT_RDWR)
