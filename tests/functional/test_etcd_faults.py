@@ -374,7 +374,7 @@ class Later(scripts.Silent):
             return  # the body comes, and hanging up before would be a reset
         client.sendall(_http(VERSION) if b'/version' in data else self.data)
         if self.data:
-            client.shutdown(socket.SHUT_RDWR)
+            client.shutdown(socket.SHUT_WR)
 
 
 @pytest.mark.parametrize('data, slug', [
