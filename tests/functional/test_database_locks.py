@@ -33,6 +33,7 @@ from tests.functional import test_persistence_mysql as mysql
 from tests.functional import test_persistence_postgres as postgres_tests
 from tests.servers import mariadb as mariadb_server
 from tests.servers import pgbouncer
+from tests.servers import process
 
 LOCKED = 'persistence.locked'
 
@@ -91,10 +92,10 @@ def test_mariadb(watched, write_config, lock):
         assert time.monotonic() - begin < 5
         session = str(holder.thread_id())
         assert f'session {session}' in found.message
-        # Nothing of ours goes on there.
-        assert not watched.execute(
+        # Nothing of ours goes on there; the server notices in a moment.
+        process.wait_until(lambda: not watched.execute(
             "SELECT ID FROM information_schema.PROCESSLIST WHERE USER = "
-            f"'{spot.user}'")
+            f"'{spot.user}'"), 'our session goes on', 5)
         watched.execute(re.search(r'KILL \d+;', found.remedy)[0])
         assert f'KILL {session};' in found.remedy
         assert spot.probe() == []
