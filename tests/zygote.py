@@ -74,7 +74,8 @@ def _db_manage():
 #: What can be forked: console scripts, and modules run with ``-m``.
 SCRIPTS = {'octavia-v2-checks': _own, 'octavia-status': _status,
            'octavia-db-manage': _db_manage}
-RUN_AS_MODULE = ('tests.worker_board', 'tests.octavia_worker')
+RUN_AS_MODULE = ('tests.worker_board', 'tests.octavia_worker',
+                 'tests.truth.worker', 'tests.truth.stock')
 
 #: What has to be there when an interpreter starts cannot be set afterwards.
 _AT_START = ('PYTHON', 'LC_', 'LANG', 'LD_', 'COVERAGE_')
@@ -88,7 +89,8 @@ MODULES = ('sqlalchemy.dialects.mysql.pymysql', 'pymysql', 'psycopg2',
            'taskflow.jobs.backends.impl_zookeeper',
            'taskflow.jobs.backends.impl_etcd',
            'taskflow.persistence.backends.impl_sqlalchemy', 'prettytable',
-           'octavia.cmd.status',
+           'octavia.cmd.status', 'octavia.common.base_taskflow',
+           'taskflow.engines',
            'octavia.controller.worker.v2.taskflow_jobboard_driver',
            'xml.etree.ElementTree', 'encodings.ascii', 'tests.worker_board')
 
@@ -251,9 +253,13 @@ def _load(modules):
     """Import what the commands use."""
     found = pkgutil.walk_packages(octavia_v2_checks.__path__,
                                   'octavia_v2_checks.')
-    for module in [*(m.name for m in found), *modules]:
-        if not module.endswith('__main__'):
-            importlib.import_module(module)
+    for module in found:
+        if not module.name.endswith('__main__'):
+            importlib.import_module(module.name)
+    for name in modules:
+        # Older releases of Octavia and TaskFlow have fewer modules.
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
     # Another user may not be allowed to look into this Python.
     stevedore.ExtensionManager('oslo.config.driver')
 

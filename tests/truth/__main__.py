@@ -25,6 +25,7 @@ import random
 import sys
 import time
 
+from tests import zygote
 from tests.truth import drawing
 from tests.truth import fixed
 from tests.truth import judging
@@ -82,7 +83,7 @@ def _ask_stock(lab, names, log):
     """Let the stock check judge cases, too."""
     begin = time.monotonic()
     for name, result in judging.run(lab, names, judging.STOCK_LANES,
-                                    judging.Lane.ask_stock):
+                                    judging.ask_stock):
         if isinstance(result, Exception):
             print(f'not asked: {name}: {result!r}', flush=True)
             continue
@@ -106,6 +107,7 @@ def main() -> int:
     print(f'{len(names)} cases, seed {seed}', flush=True)
     log = record.Log(seed, names, args.resume)
     with contextlib.ExitStack() as stack:
+        stack.callback(zygote.close_place, zygote.open_place())
         lab = labs.Lab(stack)
         complete = _judge(lab, log.missing(), args, log)
         _ask_stock(lab, log.missing_stock(args.stock), log)

@@ -24,7 +24,9 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import json
-import queue
+import pathlib
+import subprocess
+import sys
 from typing import Any
 
 from tests import commands
@@ -33,8 +35,6 @@ from tests.truth import databases
 from tests.truth import jobboards
 from tests.truth import lab as labs
 from tests.truth import stricter
-from tests.truth import worker
-from tests.truth import zygote
 
 #: Cases that are judged at the same time: most of it is waiting.
 LANES = 2
@@ -52,8 +52,11 @@ STOCK_LANES = 4
 _CHANGING = ('REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE', 'SSL_CERT_FILE',
              'SSL_CERT_DIR', 'ETCD3GW_API_PATH')
 
-#: A module that workers are not to import.
-_STOCK = 'tests.truth.stock'
+_ROOT = pathlib.Path(__file__).parents[2]
+
+#: Seconds after which a check is ended by force; none gets as far.
+_HANGS = 60.0
+
 _STOCK_ROW = 'AmphoraV2 Check'
 
 
@@ -167,86 +170,73 @@ def _made(lab, kind):
     return lambda: contextlib.nullcontext(kind.make(lab))
 
 
-class Lane:
-    """A process that forks judges and workers, one after the other."""
+def judge(case: Case) -> Outcome:
+    """Judge a case, and again if the verdict seems to be wrong."""
+    outcome = _judge(case, SECONDS)
+    if outcome.is_certain:
+        return outcome
+    return dataclasses.replace(_judge(case, PATIENCE), again=True)
 
-    def __enter__(self) -> 'Lane':
-        self._zygote = zygote.Zygote(*worker.MODULES).__enter__()
-        return self
 
-    def __exit__(self, *exc_info: object) -> None:
-        self._zygote.__exit__(*exc_info)
+def ask_stock(case: Case) -> int | None:
+    """The result of the stock row, as :class:`Outcome` has it."""
+    case.reset()
+    try:
+        done = _module('tests.truth.stock', case, STOCK_SECONDS,
+                       '--config-file', case.path, 'upgrade', 'check',
+                       '--json')
+    except subprocess.TimeoutExpired:
+        return None
+    try:
+        rows = json.loads(done.stdout.splitlines()[-1])['checks']
+    except (IndexError, ValueError):
+        return 3
+    return next(row['result'] for row in rows if row['check'] == _STOCK_ROW)
 
-    def judge(self, case: Case) -> Outcome:
-        """Judge a case, and again if the verdict seems to be wrong."""
-        outcome = self._judge(case, SECONDS)
-        if outcome.is_certain:
-            return outcome
-        return dataclasses.replace(self._judge(case, PATIENCE), again=True)
 
-    def _judge(self, case, seconds):
-        case.reset()
-        level, failures = self._ask(case)
-        said = self._work(case, seconds)
-        return Outcome(case.name, level, failures, said['works'], said)
+def _judge(case, seconds):
+    case.reset()
+    level, failures = _ask(case)
+    said = _work(case, seconds)
+    return Outcome(case.name, level, failures, said['works'], said)
 
-    def _ask(self, case):
-        done = self._zygote.run(
-            'own', '--config-file', case.path, 'upgrade', 'check', '--json',
-            environ=case.environ)
-        if done.code not in (0, 1, 2):
-            raise RuntimeError(f'{case.name}: {done.code} {done.text}')
-        return done.code, [(f['id'], f['message']) for f in done.findings
-                           if f['severity'] == 'failure']
 
-    def _work(self, case, seconds):
-        done = self._zygote.run(
-            worker.__name__, case.path, str(seconds), environ=case.environ,
-            limit=2 * seconds)
-        try:
-            return json.loads(done.stdout.splitlines()[-1])
-        except (IndexError, ValueError):
-            raise RuntimeError(
-                f'{case.name}: {done.code} {done.text}') from None
+def _ask(case):
+    done = commands.ended(
+        [commands.script('octavia-v2-checks'), '--config-file', case.path,
+         'upgrade', 'check', '--json'], case.environ, _HANGS)
+    if done.returncode not in (0, 1, 2):
+        raise RuntimeError(f'{case.name}: {done}')
+    return done.returncode, [
+        (f['id'], f['message']) for row in json.loads(done.stdout)['checks']
+        for f in row['findings'] if f['severity'] == 'failure']
 
-    def ask_stock(self, case: Case) -> int | None:
-        """The result of the stock row, as :class:`Outcome` has it."""
-        case.reset()
-        done = self._zygote.run(
-            _STOCK, '--config-file', case.path, 'upgrade', 'check',
-            '--json', environ=case.environ, limit=STOCK_SECONDS)
-        if done.code == -9:
-            return None
-        try:
-            rows = json.loads(done.stdout.splitlines()[-1])['checks']
-        except (IndexError, ValueError):
-            return 3
-        return next(row['result'] for row in rows
-                    if row['check'] == _STOCK_ROW)
+
+def _work(case, seconds):
+    done = _module('tests.truth.worker', case, 2 * seconds, case.path,
+                   str(seconds))
+    try:
+        return json.loads(done.stdout.splitlines()[-1])
+    except (IndexError, ValueError):
+        raise RuntimeError(f'{case.name}: {done}') from None
+
+
+def _module(name, case, limit, *args):
+    return commands.ended([sys.executable, '-m', name, *args], case.environ,
+                          limit, _ROOT)
 
 
 def run(lab: labs.Lab, names: list[str], lanes: int = LANES,
-        task: Callable[[Lane, Case], Any] = Lane.judge
+        task: Callable[[Case], Any] = judge
         ) -> Iterator[tuple[str, Any]]:
     """Yield names of cases, and what a task makes of them, as they end.
 
     What a task raises is yielded, too.
 
-    :param task: what a lane does with a case
+    :param lanes: how many at a time
+    :param task: what is done with a case
     """
-    free: queue.SimpleQueue[Lane] = queue.SimpleQueue()
-    with (contextlib.ExitStack() as stack,
-          concurrent.futures.ThreadPoolExecutor(lanes) as pool):
-        for _ in range(lanes):
-            free.put(stack.enter_context(Lane()))
-
-        def go(case):
-            lane = free.get()
-            try:
-                return task(lane, case)
-            finally:
-                free.put(lane)
-
+    with concurrent.futures.ThreadPoolExecutor(lanes) as pool:
         waiting = list(names)
         busy: dict[concurrent.futures.Future, Case] = {}
         while waiting or busy:
@@ -257,7 +247,7 @@ def run(lab: labs.Lab, names: list[str], lanes: int = LANES,
             if name is not None and len(busy) < lanes:
                 waiting.remove(name)
                 case = Case(lab, name)
-                busy[pool.submit(go, case)] = case
+                busy[pool.submit(task, case)] = case
                 continue
             done, _ = concurrent.futures.wait(
                 busy, return_when=concurrent.futures.FIRST_COMPLETED)

@@ -36,3 +36,7 @@ def main(args) -> int:
     sys.argv = ['octavia-status', *args]
     return upgradecheck.main(status.CONF, project='octavia',
                              upgrade_command=_Checks(), argv=args)
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))

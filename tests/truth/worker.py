@@ -33,12 +33,6 @@ from octavia_v2_checks.drill import names
 from octavia_v2_checks.drill import stage
 from octavia_v2_checks.drill import team
 
-#: What the process that forks imports first.
-MODULES = (*loader._NEEDED, 'taskflow.jobs.backends.impl_redis',
-           'taskflow.jobs.backends.impl_zookeeper', 'taskflow.engines',
-           'octavia_v2_checks.drill.keeper', 'psycopg2',
-           'octavia_v2_checks.drill.conductor', __name__)
-
 
 class _Forked:
     """A loader that need not import anything."""
@@ -146,3 +140,7 @@ def main(args) -> None:
     sys.stdout.flush()
     # A flow without a jobboard leaves threads behind.
     os._exit(0)
+
+
+if __name__ == '__main__':
+    main(sys.argv[1:])
