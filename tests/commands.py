@@ -65,6 +65,7 @@ def ended(argv: Sequence[str], environ: Mapping[str, str],
             code = process.wait(timeout)
         finally:
             process.kill()
+            process.wait()
         said = []
         for stream in (out, err):
             stream.seek(0)
