@@ -153,8 +153,12 @@ class RedisPlace(Place):
         with self.server.client() as client:
             client.connection_pool.connection_kwargs[
                 'decode_responses'] = False
-            return {key: (client.dump(key), client.pexpiretime(key))
-                    for key in client.keys('*')}
+            keys = client.keys('*')
+            with client.pipeline(transaction=False) as pipe:
+                for key in keys:
+                    pipe.dump(key).pexpiretime(key)
+                said = iter(pipe.execute())
+            return dict(zip(keys, zip(said, said, strict=True), strict=True))
 
     def spoil(self):
         self.server.command('HSET', f'{self.namespace}:listings', 'odd',

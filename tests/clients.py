@@ -135,10 +135,8 @@ def made(path, python: str = sys.executable) -> list:
 
     See :mod:`tests.made_clients`.
     """
-    done = subprocess.run(
-        [python, '-W', 'ignore', '-m', 'tests.made_clients', str(path)],
-        capture_output=True, text=True, cwd=_ROOT, timeout=120,
-        env=commands.environment())
+    done = commands.ended([python, '-m', 'tests.made_clients', str(path)],
+                          commands.environment(), 120, _ROOT)
     assert done.stdout, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 

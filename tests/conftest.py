@@ -17,6 +17,7 @@ starts its own from :mod:`tests.servers` instead. A machine without one of
 the servers fails those tests: ``tools/test`` installs all of them.
 """
 
+import gc
 import itertools
 import os
 import pathlib
@@ -85,6 +86,12 @@ def pytest_collection_modifyitems(config, items):
         hand.extend(over[:wanted])
         del over[:wanted]
     items[:] = [item for hand in hands for item in hand]
+
+
+def pytest_collection_finish():
+    """Spare every fork of this process the count of all tests."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -28,6 +28,8 @@ import time
 
 from tests import commands
 
+_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
 FLOWS = 'octavia.controller.worker.v2.flows.flow_utils'
 
 LOAD_BALANCER = '11111111-1111-4111-8111-111111111111'
@@ -37,11 +39,10 @@ LISTENER = '22222222-2222-4222-8222-222222222222'
 def start(config, *words: str, text: str | None = None, python=sys.executable
           ) -> subprocess.Popen:
     """Run this module with a configuration, and do not wait for its end."""
-    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     process = subprocess.Popen(
         [python, '-m', 'tests.octavia_board', str(config), *words],
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE, text=True, cwd=root,
+        stderr=subprocess.PIPE, text=True, cwd=_ROOT,
         env=commands.environment())
     process.stdin.write(text or '')
     process.stdin.close()
@@ -51,9 +52,10 @@ def start(config, *words: str, text: str | None = None, python=sys.executable
 
 def run(config, *words: str, text: str | None = None) -> None:
     """Run this module to its end."""
-    process = start(config, *words, text=text)
-    errors = process.communicate(timeout=120)[1]
-    assert process.returncode == 0, errors[-3000:]
+    done = commands.ended(
+        [sys.executable, '-m', 'tests.octavia_board', str(config), *words],
+        commands.environment(), 120, _ROOT, feed=text or '')
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
 def post(config, *jobs: dict) -> None:

@@ -24,6 +24,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
 import fcntl
+import gc
 import importlib
 import json
 import os
@@ -75,6 +76,7 @@ def _db_manage():
 SCRIPTS = {'octavia-v2-checks': _own, 'octavia-status': _status,
            'octavia-db-manage': _db_manage}
 RUN_AS_MODULE = ('tests.worker_board', 'tests.octavia_worker',
+                 'tests.octavia_board', 'tests.made_clients',
                  'tests.truth.worker', 'tests.truth.stock')
 
 #: What has to be there when an interpreter starts cannot be set afterwards.
@@ -236,6 +238,8 @@ def _serve(kind: str, place: str, listener: socket.socket) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         _load(MANAGING if kind == 'manage' else MODULES)
+    # What is forked would copy all of it to count references.
+    gc.freeze()
     with selectors.DefaultSelector() as waiting:
         waiting.register(listener, selectors.EVENT_READ)
         # The one that is to end this may have been killed.

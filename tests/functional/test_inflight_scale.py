@@ -29,6 +29,7 @@ from tests import filling
 from tests import probing
 from tests import redis_probing
 from tests.functional import test_inflight
+from tests.servers import redis as redis_server
 from tests.servers import zookeeper as zookeeper_server
 
 #: More than are compared one by one.
@@ -48,6 +49,13 @@ print(*[line for line in open('/proc/self/status')
 
 PLACES = {'redis': boards.RedisPlace, 'zookeeper': boards.ZooKeeperPlace,
           'etcd': boards.EtcdPlace}
+
+
+@pytest.fixture(scope='module')
+def redis():
+    """One whose jobs other tests need not copy."""
+    with redis_server.Redis() as server:
+        yield server
 
 
 @pytest.fixture(scope='module')

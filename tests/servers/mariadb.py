@@ -92,7 +92,9 @@ class MariaDB(process.Server):
         from pymysql.constants import CLIENT
         return pymysql.connect(
             unix_socket=self.socket, user='root', database=database,
-            autocommit=True, client_flag=CLIENT.MULTI_STATEMENTS)
+            autocommit=True, client_flag=CLIENT.MULTI_STATEMENTS,
+            # Or PyMySQL reads all the system's authorities, every time.
+            ssl_disabled=True)
 
     def execute(self, sql: str, database: str | None = None) -> list[tuple]:
         """Run statements as administrator; the rows of the last of them.

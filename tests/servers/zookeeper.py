@@ -98,7 +98,7 @@ class Member(process.Server):
         return self._context().wrap_socket(connection)
 
     def _context(self) -> ssl.SSLContext:
-        context = ssl.create_default_context()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         client = self.owner.admin_certificate
