@@ -21,6 +21,7 @@ import gc
 import itertools
 import os
 import pathlib
+import signal
 
 import pytest
 
@@ -38,6 +39,9 @@ from tests.servers import zookeeper as zookeeper_server
 
 def pytest_configure(config):
     """Let all processes of a run share what forks commands for them."""
+    # A shell lets its background jobs ignore it, and so would the commands.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # What is forked is not measured.
     if zygote.PLACE not in os.environ and (
             'COVERAGE_PROCESS_START' not in os.environ):

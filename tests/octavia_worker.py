@@ -26,6 +26,8 @@ from oslo_config import cfg
 from taskflow import task
 from taskflow.patterns import linear_flow
 
+from tests import worker_board
+
 _PATIENCE = 60.0
 
 
@@ -62,14 +64,14 @@ def _by_hand(driver):
             for end in (board.consume, board.trash):
                 job = board.post(f'job-{uuid.uuid4()}')
                 assert job in list(board.iterjobs(ensure_fresh=True))
-                board.claim(job, 'me')
+                worker_board.known(board, board.claim, job, 'me')
                 assert board.find_owner(job) == 'me'
-                board.abandon(job, 'me')
-                board.claim(job, 'me')
+                worker_board.known(board, board.abandon, job, 'me')
+                worker_board.known(board, board.claim, job, 'me')
                 if expires:
                     job.extend_expiry(seconds)
                     assert 0 < job.expires_in() <= seconds
-                end(job, 'me')
+                worker_board.known(board, end, job, 'me')
                 assert not list(board.iterjobs(ensure_fresh=True))
 
 

@@ -14,7 +14,6 @@
 
 from collections.abc import Iterable
 from collections.abc import Iterator
-from importlib import metadata
 import importlib.util
 import re
 import shlex
@@ -184,7 +183,7 @@ def _minimum(client: jobboard.Client) -> str | None:
     Its extras have only lower bounds, so a full parser of requirements is not
     worth its import time.
     """
-    for text in metadata.requires('taskflow') or []:
+    for text in versions.requirements('taskflow'):
         found = _BOUND.match(text)
         if found and (found[1].lower(), found[3]) == (
                 client.distribution.lower(), client.extra):

@@ -31,7 +31,22 @@ def numbers(distribution: str) -> tuple[int, ...] | None:
 
 
 def field(distribution: metadata.Distribution, name: str) -> str | None:
-    """Return a field of a distribution's metadata, None if it has none.
+    """Return a field of a distribution's metadata, None if it has none."""
+    return next(iter(_fields(distribution, name)), None)
+
+
+def requirements(distribution: str) -> list[str]:
+    """Return the requirements of an installed distribution, of all extras.
+
+    :raises importlib.metadata.PackageNotFoundError: if it is not installed
+    """
+    found = metadata.distribution(distribution)
+    # An egg has them in another file.
+    return _fields(found, 'Requires-Dist') or found.requires or []
+
+
+def _fields(distribution, name):
+    """All values of a field.
 
     importlib.metadata parses the whole file as an e-mail each time.
     """
@@ -40,8 +55,7 @@ def field(distribution: metadata.Distribution, name: str) -> str | None:
             or distribution.read_text('PKG-INFO')
             or distribution.read_text('') or '')
     head, *_ = re.split(r'\r?\n\r?\n', text, maxsplit=1)
-    found = re.search(rf'(?mi)^{name}:[ \t]*(\S.*?)\s*$', head)
-    return found[1] if found else None
+    return re.findall(rf'(?mi)^{name}:[ \t]*(\S.*?)\s*$', head)
 
 
 def older(version: str, than: str) -> bool:

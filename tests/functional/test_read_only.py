@@ -24,6 +24,7 @@ from tests import boards
 from tests import cells
 from tests import commands
 from tests import octavia_board
+from tests import worker_board
 from tests.functional import test_etcd
 from tests.functional import test_inflight
 from tests.functional import test_redis_reads_only
@@ -195,7 +196,7 @@ def work(place, **claim):
         board.claim(place.post(board, state='RUNNING'), 'worker', **claim)
         thrown = place.post(board)
         board.claim(thrown, 'worker', **claim)
-        board.trash(thrown, 'worker')
+        worker_board.known(board, board.trash, thrown, 'worker')
         lost = place.post(board)
         with place.persistence() as connection:
             connection.destroy_logbook(lost.book.uuid)

@@ -23,6 +23,7 @@ from taskflow import exceptions
 
 from tests import jobboards
 from tests import probing
+from tests import worker_board
 from tests.jobboards import peer
 from tests.servers import process
 from tests.servers import zookeeper as zookeeper_server
@@ -148,10 +149,8 @@ def _work(server, name):
         board.register_entity(worker)
         for end in (board.consume, board.trash):
             job = board.post('job', details={})
-            board.claim(job, worker.name)
-            board.abandon(job, worker.name)
-            board.claim(job, worker.name)
-            end(job, worker.name)
+            for step in (board.claim, board.abandon, board.claim, end):
+                worker_board.known(board, step, job, worker.name)
 
 
 def test_what_is_asked_for_is_what_a_worker_needs(probe):

@@ -33,6 +33,7 @@ from octavia_v2_checks.upstream import clients_zookeeper
 from tests import clients
 from tests import jobboards
 from tests import probing
+from tests import worker_board
 from tests.functional import test_provision
 from tests.functional import test_zookeeper
 from tests.functional import test_zookeeper_access
@@ -91,8 +92,8 @@ def test_namespaces(probe, server, namespace):
         claimable = True
         try:
             for job in jobs[:2]:
-                board.claim(job, 'me')
-            board.trash(jobs[0], 'me')
+                worker_board.known(board, board.claim, job, 'me')
+            worker_board.known(board, board.trash, jobs[0], 'me')
         except exceptions.NotFound:
             claimable = False
         assert paths.claimable == claimable
