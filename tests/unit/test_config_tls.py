@@ -22,7 +22,7 @@ import pytest
 from octavia_v2_checks import settings
 from octavia_v2_checks.checks import config
 from tests import pem_files
-from tests.unit import config_cases
+from tests.unit import fragments
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def files(tmp_path):
 
 def test_cryptography_is_not_imported_without_a_certificate(tmp_path):
     path = tmp_path / 'octavia.conf'
-    path.write_text(config_cases.text('engine = serial\n'))
+    path.write_text(fragments.text('engine = serial\n'))
     code = ('import sys; from octavia_v2_checks import settings; '
             'from octavia_v2_checks.checks import config; '
             'list(config.mistakes(settings.load([("file", sys.argv[1])]))); '
@@ -45,13 +45,13 @@ def test_cryptography_is_not_imported_without_a_certificate(tmp_path):
 FRAGMENTS = {
     'redis': 'jobboard_redis_backend_ssl_options = ssl:True,'
              'ssl_ca_certs:{ca},ssl_certfile:{cert},ssl_keyfile:{key}',
-    'sentinel': config_cases.SENTINEL
+    'sentinel': fragments.SENTINEL
                 + 'jobboard_redis_sentinel_ssl_options = ssl:True,'
                   'ssl_ca_certs:{ca},ssl_certfile:{cert},ssl_keyfile:{key}',
-    'zookeeper': config_cases.ZOOKEEPER
+    'zookeeper': fragments.ZOOKEEPER
                  + 'jobboard_zookeeper_ssl_options = use_ssl:True,'
                    'certfile:{cert},keyfile:{key}',
-    'etcd': config_cases.ETCD + 'jobboard_etcd_ssl_options = use_ssl:True,'
+    'etcd': fragments.ETCD + 'jobboard_etcd_ssl_options = use_ssl:True,'
             'ca_cert:{ca},cert_cert:{cert},cert_key:{key}',
     'mysql': 'persistence_connection = mysql+pymysql://o:pw@db/p?ssl_ca={ca}'
              '&ssl_cert={cert}&ssl_key={key}',
@@ -67,7 +67,7 @@ def test_everywhere(files, where):
     _, other = files.certificate('b')
 
     def check(chosen):
-        path = files.write('octavia.conf', config_cases.text(
+        path = files.write('octavia.conf', fragments.text(
             FRAGMENTS[where].format(ca=certificate, cert=certificate,
                                     key=chosen)).encode())
         return list(config.mistakes(settings.load([('file', path)]),
@@ -86,8 +86,8 @@ def test_zookeeper_key_password(files):
     locked = files.key('locked.key', plain, b'sesame')
 
     def check(password):
-        path = files.write('octavia.conf', config_cases.text(
-            f'{config_cases.ZOOKEEPER}jobboard_zookeeper_ssl_options = '
+        path = files.write('octavia.conf', fragments.text(
+            f'{fragments.ZOOKEEPER}jobboard_zookeeper_ssl_options = '
             f'use_ssl:True,certfile:{certificate},keyfile:{locked}'
             f'{password}').encode())
         return list(config.mistakes(settings.load([('file', path)]),
@@ -101,8 +101,8 @@ def test_zookeeper_key_password(files):
 
 
 def etcd(files, options):
-    path = files.write('octavia.conf', config_cases.text(
-        f'{config_cases.ETCD}jobboard_etcd_ssl_options = use_ssl:True,'
+    path = files.write('octavia.conf', fragments.text(
+        f'{fragments.ETCD}jobboard_etcd_ssl_options = use_ssl:True,'
         f'{options}').encode())
     return list(config.mistakes(settings.load([('file', path)]),
                              target_release='19.0'))
