@@ -24,9 +24,9 @@ from tests import boards
 from tests import commands
 from tests import drills
 from tests import redis_probing
+from tests import sentinels
 from tests.functional import test_drill
 from tests.functional import test_inflight
-from tests.functional import test_sentinel
 from tests.servers import mariadb as mariadb_server
 from tests.servers import process
 from tests.servers import redis as redis_server
@@ -316,24 +316,24 @@ def test_nodes_that_nobody_may_create(mariadb, write_config):
 @pytest.mark.workers
 def test_master_fails_over_in_the_middle(mariadb, write_config):
     """The claim is on both masters, and ends on the new one."""
-    hosts = test_sentinel.HOSTS
+    hosts = sentinels.HOSTS
     with redis_server.Redis() as master, redis_server.Redis(
             host=hosts[1], replica_announce_ip=hosts[1],
             replicaof=(master.host, master.port)) as replica:
-        with test_sentinel.ensemble(master, settings={
-                'failover-timeout': 3000}) as sentinels:
+        with sentinels.ensemble(master, settings={
+                'failover-timeout': 3000}) as trio:
             process.wait_until(
-                lambda: test_sentinel.state(sentinels[0])['num-slaves'] == 1,
+                lambda: sentinels.state(trio[0])['num-slaves'] == 1,
                 'the Sentinels do not know the replica', 60)
-            for sentinel in sentinels:
+            for sentinel in trio:
                 # They promote no replica whose INFO is older than five.
                 sentinel.command('SENTINEL', 'DEBUG', 'ping-period', 500)
             place = boards.RedisPlace(
                 master, *test_inflight.mysql(mariadb), write_config)
             site = drills.Site(
-                place, jobboard_redis_sentinel=test_sentinel.NAME,
+                place, jobboard_redis_sentinel=sentinels.NAME,
                 jobboard_backend_hosts=hosts,
-                jobboard_backend_port=sentinels[0].port)
+                jobboard_backend_port=trio[0].port)
             result = site.run(timeout=60, at={KILLED: master.kill})
             assert drills.steps(result) == drills.WHOLE, result
             assert set(drills.ids(result)) <= {'drill.resumed-late'}
