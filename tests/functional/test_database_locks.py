@@ -26,8 +26,8 @@ from octavia_v2_checks.checks import persistence
 from octavia_v2_checks.findings import Finding
 from tests import boards
 from tests import cells
+from tests import databases
 from tests import probing
-from tests.functional import test_inflight
 from tests.functional import test_migration
 from tests.functional import test_persistence_mysql as mysql
 from tests.functional import test_persistence_postgres as postgres_tests
@@ -256,7 +256,7 @@ def test_sqlite(write_config, tmp_path):
 def test_rows_share_the_finding(mariadb, redis, write_config):
     """No check waits twice, and none has another cause."""
     spot = migrated(mysql.Place(mariadb, write_config))
-    place = boards.RedisPlace(redis, *test_inflight.mysql(mariadb),
+    place = boards.RedisPlace(redis, *databases.mysql(mariadb),
                               write_config)
     config = place.config(persistence_connection=mariadb.url(
         spot.user, mysql.PASSWORD, spot.database))

@@ -22,11 +22,11 @@ import pytest
 from octavia_v2_checks.drill import stage
 from tests import boards
 from tests import commands
+from tests import databases
 from tests import drills
 from tests import redis_probing
 from tests import sentinels
 from tests.functional import test_drill
-from tests.functional import test_inflight
 from tests.servers import mariadb as mariadb_server
 from tests.servers import process
 from tests.servers import redis as redis_server
@@ -63,7 +63,7 @@ def test_keys_of_drills_are_forbidden(site):
 
 def test_database_that_takes_no_writes(own_redis, postgres, write_config):
     place = boards.RedisPlace(
-        own_redis, *test_inflight.postgresql(postgres), write_config)
+        own_redis, *databases.postgresql(postgres), write_config)
     place.sql = test_drill.rows(place.sql)
     site = drills.Site(place)
     database = place.url.rpartition('/')[2]
@@ -237,7 +237,7 @@ def clean(result):
 def test_database_that_takes_no_more_writes(own_redis, write_config):
     """What cannot be removed is named, and later goes with the remedy."""
     with mariadb_server.MariaDB() as mariadb:
-        url, sql = test_inflight.mysql(mariadb)
+        url, sql = databases.mysql(mariadb)
         mariadb.execute("CREATE USER octavia IDENTIFIED BY 'pw'; GRANT ALL "
                         "ON *.* TO octavia; REVOKE SUPER, READ_ONLY ADMIN "
                         "ON *.* FROM octavia")
@@ -264,7 +264,7 @@ def test_database_that_takes_no_more_writes(own_redis, write_config):
 @pytest.mark.workers
 def test_board_that_dies(mariadb, write_config):
     with redis_server.Redis() as redis:
-        place = boards.RedisPlace(redis, *test_inflight.mysql(mariadb),
+        place = boards.RedisPlace(redis, *databases.mysql(mariadb),
                                   write_config)
         site = drills.Site(place)
         with site.untouched():
@@ -282,7 +282,7 @@ def test_board_that_dies(mariadb, write_config):
 @pytest.mark.workers
 def test_database_that_dies(own_redis, write_config):
     with mariadb_server.MariaDB() as mariadb:
-        place = boards.RedisPlace(own_redis, *test_inflight.mysql(mariadb),
+        place = boards.RedisPlace(own_redis, *databases.mysql(mariadb),
                                   write_config)
         site = drills.Site(place)
         with site.untouched():
@@ -299,7 +299,7 @@ def test_nodes_that_nobody_may_create(mariadb, write_config):
     from kazoo import security
     with zookeeper_server.ZooKeeper() as zookeeper:
         place = boards.ZooKeeperPlace(
-            zookeeper, *test_inflight.mysql(mariadb), write_config)
+            zookeeper, *databases.mysql(mariadb), write_config)
         site = drills.Site(place)
         site.busy()
         client = zookeeper.client()
@@ -329,7 +329,7 @@ def test_master_fails_over_in_the_middle(mariadb, write_config):
                 # They promote no replica whose INFO is older than five.
                 sentinel.command('SENTINEL', 'DEBUG', 'ping-period', 500)
             place = boards.RedisPlace(
-                master, *test_inflight.mysql(mariadb), write_config)
+                master, *databases.mysql(mariadb), write_config)
             site = drills.Site(
                 place, jobboard_redis_sentinel=sentinels.NAME,
                 jobboard_backend_hosts=hosts,

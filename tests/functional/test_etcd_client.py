@@ -36,9 +36,9 @@ from octavia_v2_checks.upstream import versions
 from tests import boards
 from tests import clients
 from tests import commands
+from tests import databases
 from tests import jobboards
 from tests import probing
-from tests.functional import test_inflight
 from tests.functional.test_etcd_faults import LOGIN
 from tests.functional.test_etcd_faults import Proxy
 from tests.functional.test_etcd_faults import QUOTED
@@ -90,7 +90,7 @@ def _broken(outcome, *ids):
 @pytest.mark.parametrize('namespace', [
     '/{}', '{}/', '{}//b', '/{}/b/', '{}/taskflow/jobs/b', "it's {}", '///'])
 def test_namespaces(etcd, write_config, tmp_path, namespace):
-    place = boards.EtcdPlace(etcd, *test_inflight.sqlite(tmp_path),
+    place = boards.EtcdPlace(etcd, *databases.sqlite(tmp_path),
                              write_config)
     place.namespace = namespace.format(place.namespace)
     with place.board() as board:
@@ -105,7 +105,7 @@ def test_namespaces(etcd, write_config, tmp_path, namespace):
         assert found['inflight.jobs-waiting'].message.startswith('2 jobs')
         place.run(found['inflight.jobs-trashed'].remedy)
         assert 'inflight.jobs-trashed' not in probing.ids(place.probe())
-        test_inflight.finish(place, board, jobs[2:])
+        boards.finish(place, board, jobs[2:])
         assert len(list(board.iterjobs(ensure_fresh=True))) == 1
     place.close()
 

@@ -19,9 +19,9 @@ import pytest
 from octavia_v2_checks.backends import database
 from tests import boards
 from tests import cells
+from tests import databases
 from tests import octavia_board
 from tests import probing
-from tests.functional import test_inflight
 from tests.functional import test_migration
 from tests.functional import test_persistence_mysql as mysql
 from tests.servers import mariadb as mariadb_server
@@ -42,7 +42,7 @@ class Spot(mysql.Place):
         super().__init__(server, write_config)
         test_migration.migrate(server.url(database=self.database), 'head')
         self.place = boards.RedisPlace(
-            redis, *test_inflight.mysql(server), write_config)
+            redis, *databases.mysql(server), write_config)
 
     def check(self, password=mysql.PASSWORD, octavia=None):
         """Run the whole command; how it ended, and the logins it made."""
