@@ -32,8 +32,8 @@ import pytest
 
 from tests import cells
 from tests import doors
+from tests import migrations
 from tests import sentinels
-from tests.functional import test_migration
 from tests.functional import test_zookeeper_faults
 from tests.servers import etcd as etcd_server
 from tests.servers import mariadb as mariadb_server
@@ -338,8 +338,8 @@ def test_members_of_postgresql(system, postgres):
     text = cells.PASSWORD.replace("'", "''")
     postgres.execute(f"CREATE ROLE {user} LOGIN PASSWORD '{text}'")
     postgres.execute(f'CREATE DATABASE {database} OWNER {user}')
-    test_migration.migrate(postgres.url(user, cells.PASSWORD, database),
-                           'head')
+    migrations.migrate(postgres.url(user, cells.PASSWORD, database),
+                       'head')
     with scripts.Refuse() as one, scripts.Refuse() as two:
         login = f'{user}:{parse.quote(cells.PASSWORD, safe="")}'
 

@@ -20,10 +20,10 @@ from octavia_v2_checks.backends import database
 from tests import boards
 from tests import cells
 from tests import databases
+from tests import migrations
+from tests import mysql_probing as mysql
 from tests import octavia_board
 from tests import probing
-from tests.functional import test_migration
-from tests.functional import test_persistence_mysql as mysql
 from tests.servers import mariadb as mariadb_server
 
 ROWS = ('persistence', 'migration', 'inflight', 'resources')
@@ -40,7 +40,7 @@ class Spot(mysql.Place):
 
     def __init__(self, server, redis, write_config):
         super().__init__(server, write_config)
-        test_migration.migrate(server.url(database=self.database), 'head')
+        migrations.migrate(server.url(database=self.database), 'head')
         self.place = boards.RedisPlace(
             redis, *databases.mysql(server), write_config)
 
