@@ -21,9 +21,13 @@ import subprocess
 import uuid
 
 from tests import commands
+from tests import databases
 from tests import octavia_board
 from tests import probing
 from tests import redis_probing
+from tests import worker_board
+
+CREATE = f'{octavia_board.FLOWS}.get_create_load_balancer_flow'
 
 LISTENER = f'{octavia_board.FLOWS}.get_update_listener_flow'
 
@@ -242,3 +246,34 @@ class EtcdPlace(Place):
             'key': base64.b64encode(key.encode()).decode(),
             'value': base64.b64encode(b'{').decode()})
         return '999'
+
+
+#: Kind -> class, its server's fixture, what makes a database, whose fixture.
+_PLACES = {
+    'redis-mysql': (RedisPlace, 'redis', databases.mysql, 'mariadb'),
+    'zookeeper-postgresql': (ZooKeeperPlace, 'zookeeper',
+                             databases.postgresql, 'postgres'),
+    'etcd-sqlite': (EtcdPlace, 'etcd', databases.sqlite, 'tmp_path'),
+}
+
+#: Each kind of board, and each kind of database.
+KINDS = tuple(_PLACES)
+
+
+def place(kind, fixture):
+    """A place of one of the :data:`KINDS`, which the caller closes.
+
+    :param fixture: ``request.getfixturevalue``
+    """
+    make, server, database, where = _PLACES[kind]
+    return make(fixture(server), *database(fixture(where)),
+                fixture('write_config'))
+
+
+def finish(place, board, jobs):
+    """End jobs as a conductor of Octavia does."""
+    for job in jobs:
+        worker_board.known(board, board.claim, job, 'worker')
+        worker_board.known(board, board.consume, job, 'worker')
+        with place.persistence() as connection:
+            connection.destroy_logbook(job.book.uuid)

@@ -24,6 +24,7 @@ from typing import Any
 from urllib import parse
 
 from tests import commands
+from tests import migrations
 from tests import probing
 from tests.servers import mariadb
 from tests.servers import redis as redis_server
@@ -145,7 +146,6 @@ class System:
 
     def __init__(self, directory: pathlib.Path, database: mariadb.MariaDB,
                  redis: redis_server.Redis) -> None:
-        from tests.functional import test_migration
         self._directory = directory
         self._numbers = itertools.count()
         self.database = probing.name('octavia_persistence_')
@@ -155,7 +155,7 @@ class System:
             f"CREATE DATABASE {self.database}; CREATE USER {self.user} "
             f"IDENTIFIED BY '{text}'; GRANT SELECT, INSERT, UPDATE, DELETE "
             f"ON {self.database}.* TO {self.user}")
-        test_migration.migrate(database.url(database=self.database), 'head')
+        migrations.migrate(database.url(database=self.database), 'head')
         self.options: dict[str, object] = {
             'jobboard_enabled': True,
             'persistence_connection': database.url(self.user, PASSWORD,

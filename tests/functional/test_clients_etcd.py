@@ -19,7 +19,7 @@ import pytest
 from tests import clients
 from tests import jobboards
 from tests import probing
-from tests.functional.test_etcd_client import Slow
+from tests.servers import reverse
 
 pytestmark = pytest.mark.clients
 
@@ -86,7 +86,7 @@ def test_the_path_of_the_environment(release, etcd, config, monkeypatch):
 
 def test_the_timeout(release, etcd, config):
     """The first releases set it where requests does not look."""
-    with Slow(etcd) as server:
+    with reverse.Slow(etcd) as server:
         server.pause = 1.5
         path = config(server, jobboard_etcd_timeout=1,
                       jobboard_etcd_api_path='/v3/')

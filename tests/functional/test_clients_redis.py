@@ -20,9 +20,7 @@ import pytest
 from tests import clients
 from tests import probing
 from tests import redis_probing
-from tests.functional.test_sentinel import HOSTS
-from tests.functional.test_sentinel import NAME
-from tests.functional.test_sentinel import sentinel
+from tests import sentinels
 from tests.servers import process
 from tests.servers import redis as redis_server
 from tests.servers import scripts
@@ -226,8 +224,8 @@ def test_client_certificate(release, write_config, authority):
 
 def test_sentinel(release, write_config):
     """TaskFlow before 6.0 takes no defaults; the remedy is for it too."""
-    with redis_server.Redis() as master, sentinel(master) as server:
-        options = {'jobboard_redis_sentinel': NAME}
+    with redis_server.Redis() as master, sentinels.one(master) as server:
+        options = {'jobboard_redis_sentinel': sentinels.NAME}
         path = config(write_config, server, **options)
         if filters(release):
             agree(release, path, None)
@@ -245,11 +243,12 @@ def test_sentinel(release, write_config):
 
 def test_second_sentinel_with_a_port_of_its_own(release, write_config):
     """TaskFlow before 6.0 treats it as a name, which does not resolve."""
-    with redis_server.Redis() as master, sentinel(master) as server:
+    with redis_server.Redis() as master, sentinels.one(master) as server:
         path = config(
-            write_config, server, jobboard_redis_sentinel=NAME,
+            write_config, server, jobboard_redis_sentinel=sentinels.NAME,
             jobboard_redis_backend_ssl_options='ssl:False',
-            jobboard_backend_hosts=f'{server.host},{HOSTS[1]}:{server.port}')
+            jobboard_backend_hosts=f'{server.host},{sentinels.HOSTS[1]}:'
+                                   f'{server.port}')
         if filters(release):
             agree(release, path, 'client-fails')
         else:

@@ -23,8 +23,8 @@ from urllib import parse
 
 import pytest
 
+from tests import mysql_probing as mysql
 from tests import probing
-from tests.functional import test_persistence_mysql as mysql
 from tests.functional import test_persistence_postgres as postgres_tests
 from tests.servers import mariadb as mariadb_server
 from tests.servers import postgres as postgres_server

@@ -20,9 +20,9 @@ import re
 import pytest
 
 from tests import cells
+from tests import migrations
+from tests import mysql_probing as mysql
 from tests import probing
-from tests.functional import test_migration
-from tests.functional import test_persistence_mysql as mysql
 from tests.functional import test_persistence_postgres as postgres_tests
 from tests.servers import mariadb as mariadb_server
 from tests.servers import pgbouncer
@@ -171,7 +171,7 @@ def test_pgbouncer(bouncer, postgres_driver):
     """Healthy, in the mode in which most are run, for all rows."""
     spot, pool = bouncer
     assert pooled(spot, pool, postgres_driver) == []
-    test_migration.migrate(pool.url(
+    migrations.migrate(pool.url(
         spot.user, mysql.PASSWORD, spot.database), 'head')
     assert pooled(spot, pool, postgres_driver) == []
     assert probing.probe('migration', spot.write_config(

@@ -26,10 +26,10 @@ from octavia_v2_checks.checks import persistence
 from octavia_v2_checks.findings import Finding
 from tests import boards
 from tests import cells
+from tests import databases
+from tests import migrations
+from tests import mysql_probing as mysql
 from tests import probing
-from tests.functional import test_inflight
-from tests.functional import test_migration
-from tests.functional import test_persistence_mysql as mysql
 from tests.functional import test_persistence_postgres as postgres_tests
 from tests.servers import mariadb as mariadb_server
 from tests.servers import pgbouncer
@@ -39,7 +39,7 @@ LOCKED = 'persistence.locked'
 
 
 def migrated(spot):
-    test_migration.migrate(spot.server.url(
+    migrations.migrate(spot.server.url(
         spot.user, mysql.PASSWORD, spot.database), 'head')
     return spot
 
@@ -242,7 +242,7 @@ def test_a_question_that_takes_too_long(postgres, write_config, driver):
 def test_sqlite(write_config, tmp_path):
     path = tmp_path / 'persistence.db'
     url = f'sqlite:///{path}'
-    test_migration.migrate(url, 'head')
+    migrations.migrate(url, 'head')
     config = write_config(jobboard_enabled=True, persistence_connection=url)
     assert probing.probe('persistence', config) == []
     writer = sqlite3.connect(path, isolation_level=None)
@@ -256,7 +256,7 @@ def test_sqlite(write_config, tmp_path):
 def test_rows_share_the_finding(mariadb, redis, write_config):
     """No check waits twice, and none has another cause."""
     spot = migrated(mysql.Place(mariadb, write_config))
-    place = boards.RedisPlace(redis, *test_inflight.mysql(mariadb),
+    place = boards.RedisPlace(redis, *databases.mysql(mariadb),
                               write_config)
     config = place.config(persistence_connection=mariadb.url(
         spot.user, mysql.PASSWORD, spot.database))

@@ -23,10 +23,10 @@ import pytest
 
 from tests import cells
 from tests import commands
+from tests import migrations
+from tests import mysql_probing as mysql
 from tests import probing
 from tests.functional import test_database_clusters as clusters
-from tests.functional import test_migration
-from tests.functional import test_persistence_mysql as mysql
 from tests.functional import test_persistence_postgres as postgres_tests
 from tests.servers import postgres as postgres_server
 from tests.servers import scripts
@@ -51,7 +51,7 @@ def spot(mariadb, write_config):
 def test_every_driver(spot, driver):
     """Healthy, before and after the tables are made, and not."""
     assert spot.probe(driver=driver) == []
-    test_migration.migrate(spot.server.url(database=spot.database), 'head')
+    migrations.migrate(spot.server.url(database=spot.database), 'head')
     assert spot.probe(driver=driver) == []
     assert probing.probe('migration', spot.config(driver=driver)) == []
     found = probing.only(spot.probe(password='wrong', driver=driver),

@@ -26,10 +26,10 @@ import pytest
 from octavia_v2_checks.drill import names
 from tests import boards
 from tests import commands
+from tests import databases
 from tests import drills
 from tests import probing
 from tests import redis_probing
-from tests.functional import test_inflight
 from tests.servers import process
 from tests.servers import redis as redis_server
 from tests.servers import zookeeper as zookeeper_server
@@ -44,7 +44,7 @@ def own_redis():
 
 @pytest.fixture
 def site(own_redis, mariadb, write_config):
-    place = boards.RedisPlace(own_redis, *test_inflight.mysql(mariadb),
+    place = boards.RedisPlace(own_redis, *databases.mysql(mariadb),
                               write_config)
     yield drills.Site(place)
     place.close()
@@ -104,7 +104,7 @@ def test_json(site):
 def test_etcd_and_logbooks_that_are_kept(etcd, postgres, write_config):
     """With --flows, one of several is begun by the worker that dies."""
     place = boards.EtcdPlace(
-        etcd, *test_inflight.postgresql(postgres), write_config)
+        etcd, *databases.postgresql(postgres), write_config)
     place.sql = rows(place.sql)
     site = drills.Site(place, jobboard_save_logbook=True,
                        jobboard_expiration_time=5)
@@ -124,7 +124,7 @@ def zookeeper_site(mariadb, write_config):
     """A ZooKeeper whose sessions end soon, and on which nothing is yet."""
     with zookeeper_server.ZooKeeper(maxSessionTimeout=2000) as zookeeper:
         place = boards.ZooKeeperPlace(
-            zookeeper, *test_inflight.mysql(mariadb), write_config)
+            zookeeper, *databases.mysql(mariadb), write_config)
         yield drills.Site(place)
         place.close()
 

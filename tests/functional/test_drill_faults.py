@@ -22,11 +22,11 @@ import pytest
 from octavia_v2_checks.drill import stage
 from tests import boards
 from tests import commands
+from tests import databases
 from tests import drills
 from tests import redis_probing
+from tests import sentinels
 from tests.functional import test_drill
-from tests.functional import test_inflight
-from tests.functional import test_sentinel
 from tests.servers import mariadb as mariadb_server
 from tests.servers import process
 from tests.servers import redis as redis_server
@@ -63,7 +63,7 @@ def test_keys_of_drills_are_forbidden(site):
 
 def test_database_that_takes_no_writes(own_redis, postgres, write_config):
     place = boards.RedisPlace(
-        own_redis, *test_inflight.postgresql(postgres), write_config)
+        own_redis, *databases.postgresql(postgres), write_config)
     place.sql = test_drill.rows(place.sql)
     site = drills.Site(place)
     database = place.url.rpartition('/')[2]
@@ -237,7 +237,7 @@ def clean(result):
 def test_database_that_takes_no_more_writes(own_redis, write_config):
     """What cannot be removed is named, and later goes with the remedy."""
     with mariadb_server.MariaDB() as mariadb:
-        url, sql = test_inflight.mysql(mariadb)
+        url, sql = databases.mysql(mariadb)
         mariadb.execute("CREATE USER octavia IDENTIFIED BY 'pw'; GRANT ALL "
                         "ON *.* TO octavia; REVOKE SUPER, READ_ONLY ADMIN "
                         "ON *.* FROM octavia")
@@ -264,7 +264,7 @@ def test_database_that_takes_no_more_writes(own_redis, write_config):
 @pytest.mark.workers
 def test_board_that_dies(mariadb, write_config):
     with redis_server.Redis() as redis:
-        place = boards.RedisPlace(redis, *test_inflight.mysql(mariadb),
+        place = boards.RedisPlace(redis, *databases.mysql(mariadb),
                                   write_config)
         site = drills.Site(place)
         with site.untouched():
@@ -282,7 +282,7 @@ def test_board_that_dies(mariadb, write_config):
 @pytest.mark.workers
 def test_database_that_dies(own_redis, write_config):
     with mariadb_server.MariaDB() as mariadb:
-        place = boards.RedisPlace(own_redis, *test_inflight.mysql(mariadb),
+        place = boards.RedisPlace(own_redis, *databases.mysql(mariadb),
                                   write_config)
         site = drills.Site(place)
         with site.untouched():
@@ -299,7 +299,7 @@ def test_nodes_that_nobody_may_create(mariadb, write_config):
     from kazoo import security
     with zookeeper_server.ZooKeeper() as zookeeper:
         place = boards.ZooKeeperPlace(
-            zookeeper, *test_inflight.mysql(mariadb), write_config)
+            zookeeper, *databases.mysql(mariadb), write_config)
         site = drills.Site(place)
         site.busy()
         client = zookeeper.client()
@@ -316,24 +316,24 @@ def test_nodes_that_nobody_may_create(mariadb, write_config):
 @pytest.mark.workers
 def test_master_fails_over_in_the_middle(mariadb, write_config):
     """The claim is on both masters, and ends on the new one."""
-    hosts = test_sentinel.HOSTS
+    hosts = sentinels.HOSTS
     with redis_server.Redis() as master, redis_server.Redis(
             host=hosts[1], replica_announce_ip=hosts[1],
             replicaof=(master.host, master.port)) as replica:
-        with test_sentinel.ensemble(master, settings={
-                'failover-timeout': 3000}) as sentinels:
+        with sentinels.ensemble(master, settings={
+                'failover-timeout': 3000}) as trio:
             process.wait_until(
-                lambda: test_sentinel.state(sentinels[0])['num-slaves'] == 1,
+                lambda: sentinels.state(trio[0])['num-slaves'] == 1,
                 'the Sentinels do not know the replica', 60)
-            for sentinel in sentinels:
+            for sentinel in trio:
                 # They promote no replica whose INFO is older than five.
                 sentinel.command('SENTINEL', 'DEBUG', 'ping-period', 500)
             place = boards.RedisPlace(
-                master, *test_inflight.mysql(mariadb), write_config)
+                master, *databases.mysql(mariadb), write_config)
             site = drills.Site(
-                place, jobboard_redis_sentinel=test_sentinel.NAME,
+                place, jobboard_redis_sentinel=sentinels.NAME,
                 jobboard_backend_hosts=hosts,
-                jobboard_backend_port=sentinels[0].port)
+                jobboard_backend_port=trio[0].port)
             result = site.run(timeout=60, at={KILLED: master.kill})
             assert drills.steps(result) == drills.WHOLE, result
             assert set(drills.ids(result)) <= {'drill.resumed-late'}

@@ -24,7 +24,6 @@ import re
 import shlex
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -36,21 +35,18 @@ from octavia_v2_checks.upstream import versions
 from tests import boards
 from tests import clients
 from tests import commands
+from tests import databases
+from tests import etcd_probing
 from tests import jobboards
 from tests import probing
-from tests.functional import test_inflight
-from tests.functional.test_etcd_faults import LOGIN
-from tests.functional.test_etcd_faults import Proxy
-from tests.functional.test_etcd_faults import QUOTED
-from tests.functional.test_etcd_faults import TLS
 from tests.jobboards import peer
 from tests.servers import etcd as etcd_server
+from tests.servers import forward
 from tests.servers import process
-from tests.servers import reverse
 from tests.servers import scripts
 
-DRIVER = 'etcd_taskflow_driver'
-BASIC = 'Basic ' + base64.b64encode(b'octavia:x-netrc-x').decode()
+TLS = etcd_probing.TLS
+QUOTED = etcd_probing.QUOTED
 
 
 @pytest.fixture(autouse=True)
@@ -61,36 +57,13 @@ def no_environment(monkeypatch, tmp_path):
 
 @pytest.fixture
 def both(write_config):
-    """A function: the findings, and whether TaskFlow's jobboard works."""
-    probe = jobboards.Prober(write_config, DRIVER)
-
-    def look(server, **options):
-        found = probe([server.host], server.port, **options)
-        said = clients.work(probe.config([server.host], server.port,
-                                         **options))
-        return found, 'jobs' in said
-
-    look.probe = probe
-    return look
-
-
-def _sound(outcome, *warnings):
-    found, works = outcome
-    assert probing.ids(found) == [f'jobboard.{w}' for w in warnings]
-    assert works
-
-
-def _broken(outcome, *ids):
-    found, works = outcome
-    assert probing.ids(found) == [f'jobboard.{i}' for i in ids]
-    assert not works
-    return found[-1]
+    return etcd_probing.Both(write_config)
 
 
 @pytest.mark.parametrize('namespace', [
     '/{}', '{}/', '{}//b', '/{}/b/', '{}/taskflow/jobs/b', "it's {}", '///'])
 def test_namespaces(etcd, write_config, tmp_path, namespace):
-    place = boards.EtcdPlace(etcd, *test_inflight.sqlite(tmp_path),
+    place = boards.EtcdPlace(etcd, *databases.sqlite(tmp_path),
                              write_config)
     place.namespace = namespace.format(place.namespace)
     with place.board() as board:
@@ -105,7 +78,7 @@ def test_namespaces(etcd, write_config, tmp_path, namespace):
         assert found['inflight.jobs-waiting'].message.startswith('2 jobs')
         place.run(found['inflight.jobs-trashed'].remedy)
         assert 'inflight.jobs-trashed' not in probing.ids(place.probe())
-        test_inflight.finish(place, board, jobs[2:])
+        boards.finish(place, board, jobs[2:])
         assert len(list(board.iterjobs(ensure_fresh=True))) == 1
     place.close()
 
@@ -114,20 +87,20 @@ def test_namespaces(etcd, write_config, tmp_path, namespace):
     'squid:3128', 'octavia:x@127.0.0.1:{}', 'localhost:{}'])
 def test_a_proxy_without_a_scheme(both, etcd, monkeypatch, url):
     """What stands before the first colon is then the scheme."""
-    with Proxy() as proxy:
+    with forward.Proxy() as proxy:
         monkeypatch.setenv('http_proxy', url.format(proxy.port))
-        found = _broken(both(etcd), 'environment', 'undetermined')
+        found = etcd_probing.broken(both(etcd), 'environment', 'undetermined')
         assert 'http_proxy' in found.message and proxy.connections == 0
         assert url not in repr(found)
         assert 'http://HOST:PORT' in found.remedy
         monkeypatch.setenv('http_proxy', f'http://{peer(proxy)}')
-        _sound(both(etcd), 'environment')
+        etcd_probing.sound(both(etcd), 'environment')
 
 
 def test_a_proxy_without_a_scheme_that_is_an_address(both, etcd, monkeypatch):
-    with Proxy() as proxy:
+    with forward.Proxy() as proxy:
         monkeypatch.setenv('http_proxy', peer(proxy))
-        _sound(both(etcd), 'environment')
+        etcd_probing.sound(both(etcd), 'environment')
         assert proxy.connections
 
 
@@ -142,131 +115,16 @@ def test_a_silent_proxy(both, etcd, monkeypatch):
 
 
 def test_a_certificate_behind_a_proxy(both, authority, monkeypatch):
-    with (Proxy(LOGIN.encode()) as proxy,
+    with (forward.Proxy(etcd_probing.LOGIN.encode()) as proxy,
           etcd_server.Etcd(tls=authority.server(), ca=authority.cert)
           as server):
         monkeypatch.setenv('https_proxy', f'http://{QUOTED}@{peer(proxy)}')
-        found = _broken(both(server, **{TLS: {'use_ssl': True}}),
-                        'environment', 'tls')
+        found = etcd_probing.broken(both(server, **{TLS: {'use_ssl': True}}),
+                                    'environment', 'tls')
         assert found.message.startswith(f'The certificate of {peer(server)}')
-        _sound(both(server, **{TLS: {'use_ssl': True,
-                                     'ca_cert': authority.cert}}),
-               'environment')
-
-
-def _netrc(tmp_path, password='x-netrc-x'):
-    path = tmp_path / '.netrc'
-    path.write_text(f'machine 127.0.0.1 login octavia password {password}\n')
-    path.chmod(0o600)
-
-
-def test_a_reverse_proxy_with_a_login_in_netrc(both, etcd, tmp_path,
-                                               monkeypatch):
-    with reverse.Reverse(etcd, login=BASIC) as server:
-        found = _broken(both(server), 'auth-unsupported')
-        assert '.netrc' in found.remedy and '401' in found.message
-        _netrc(tmp_path)
-        found, works = both(server)
-        assert works
-        warning = probing.only(found, 'jobboard.environment')
-        assert 'x-netrc-x' not in repr(found) and warning.host == peer(server)
-        name, value = re.search(r'Set (\w+)=(\S+)', warning.remedy).groups()
-        monkeypatch.setenv(name, value)
-        _broken(both(server), 'auth-unsupported')
-
-
-def test_a_wrong_login_in_netrc(both, etcd, tmp_path):
-    _netrc(tmp_path, 'wrong')
-    with reverse.Reverse(etcd, login=BASIC) as server:
-        _broken(both(server), 'environment', 'auth-unsupported')
-        _broken(both(server, jobboard_etcd_api_path='/v3/'),
-                'environment', 'auth-unsupported')
-
-
-@pytest.mark.parametrize('status', [307, 308])
-def test_redirects(both, etcd, status):
-    with reverse.Reverse(etcd, redirect=status) as server:
-        _sound(both(server))
-        assert server.asked
-
-
-@pytest.mark.parametrize('status', [301, 302, 303])
-def test_redirects_that_turn_questions_into_others(both, etcd, status):
-    with reverse.Reverse(etcd, redirect=status) as server:
-        found = _broken(both(server), 'wrong-protocol')
-        assert 'redirects' in found.message and '308' in found.remedy
-        server.redirect = int(re.search(r'status (\d+)', found.remedy)[1])
-        _sound(both(server))
-
-
-def test_a_redirect_without_end(both):
-    with reverse.Reverse(None, redirect=307) as server:
-        server.server = server
-        _broken(both(server), 'wrong-protocol')
-
-
-@pytest.mark.parametrize('api_path', [None, '/v3/'])
-def test_compressed_answers(both, etcd, api_path):
-    with reverse.Reverse(etcd, compress=True) as server:
-        _sound(both(server, jobboard_etcd_api_path=api_path))
-
-
-def test_a_broken_compression(both):
-    with scripts.Answer(b'HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n'
-                        b'Content-Length: 4\r\n\r\nnone') as server:
-        _broken(both(server), 'wrong-protocol')
-
-
-def test_a_compressed_answer_that_grows(both):
-    """A few kilobytes that would be gigabytes."""
-    import zlib
-    packer = zlib.compressobj(9, wbits=31)
-    data = b''.join(packer.compress(b' ' * (1 << 24)) for _ in range(64))
-    head = (f'HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: '
-            f'{len(data)}\r\n\r\n').encode()
-    with scripts.Answer(head + data) as server:
-        probing.only(both.probe([server.host], server.port),
-                     'jobboard.wrong-protocol')
-
-
-def test_a_path_that_alone_is_passed(both, etcd):
-    """The server's /version is asked only without jobboard_etcd_api_path."""
-    with reverse.Reverse(etcd, passes=('/v3/',)) as server:
-        _sound(both(server, jobboard_etcd_api_path='/v3/'))
-        _broken(both(server), 'wrong-protocol')
-
-
-def test_only_the_questions_of_a_worker_are_passed(both, etcd):
-    with reverse.Reverse(etcd, passes=(
-            '/version', '/v3/kv', '/v3/lease', '/v3/watch')) as server:
-        found, works = both(server)
-        assert works
-        found = probing.only(found, 'jobboard.undetermined')
-        server.passes += tuple('/v3/' + name for name in re.findall(
-            r'\b(maintenance/\w+|cluster/[\w/]+)', found.remedy))
-        _sound(both(server))
-
-
-def _as_newer(path, status, body):
-    """What grpc-gateway 2 makes of a refusal."""
-    said = json.loads(body)
-    if 'error' in said:
-        said = {'code': said['code'], 'message': said['message']}
-    return status, json.dumps(said).encode()
-
-
-def test_refusals_of_newer_releases(both):
-    """Debian 13 builds etcd 3.5 with it, as etcd 3.6 is."""
-    with (etcd_server.Etcd() as etcd,
-          reverse.Reverse(etcd, rewrite=_as_newer) as server):
-        for path, body in (
-                ('user/add', {'name': 'root', 'password': 'x'}),
-                ('role/add', {'name': 'root'}),
-                ('user/grant', {'user': 'root', 'role': 'root'}),
-                ('enable', {})):
-            etcd.call(f'/v3/auth/{path}', body)
-        found = _broken(both(server), 'auth-unsupported')
-        assert 'auth disable' in found.remedy
+        etcd_probing.sound(both(server, **{TLS: {'use_ssl': True,
+                                                 'ca_cert': authority.cert}}),
+                           'environment')
 
 
 def test_empty_tls_files(both, authority):
@@ -275,10 +133,11 @@ def test_empty_tls_files(both, authority):
                           ) as server:
         options = {'use_ssl': True, 'ca_cert': '', 'cert_cert': '',
                    'cert_key': ''}
-        _sound(both(server, **{TLS: options}))
+        etcd_probing.sound(both(server, **{TLS: options}))
         del options['ca_cert']
-        _broken(both(server, **{TLS: options}), 'tls')
-        _sound(both(server, **{TLS: options | {'ca_cert': authority.cert}}))
+        etcd_probing.broken(both(server, **{TLS: options}), 'tls')
+        etcd_probing.sound(both(
+            server, **{TLS: options | {'ca_cert': authority.cert}}))
 
 
 def test_an_empty_ca_cert_and_a_bundle_of_the_environment(
@@ -286,8 +145,9 @@ def test_an_empty_ca_cert_and_a_bundle_of_the_environment(
     monkeypatch.setenv('REQUESTS_CA_BUNDLE', authority.cert)
     with etcd_server.Etcd(tls=authority.server(), ca=authority.cert
                           ) as server:
-        _sound(both(server, **{TLS: {'use_ssl': True, 'ca_cert': ''}}),
-               'environment')
+        etcd_probing.sound(
+            both(server, **{TLS: {'use_ssl': True, 'ca_cert': ''}}),
+            'environment')
 
 
 def test_no_secret_of_tls_is_written_down(both, authority, tmp_path,
@@ -299,7 +159,7 @@ def test_no_secret_of_tls_is_written_down(both, authority, tmp_path,
         assert both.probe(server, **options) == []
         assert not (tmp_path / 'keys').exists()
         # A worker would write it.
-        _sound(both(server, **options))
+        etcd_probing.sound(both(server, **options))
         assert (tmp_path / 'keys').exists()
 
 
@@ -323,47 +183,6 @@ def test_authorities_that_openssl_cannot_load(both, authority, tmp_path,
             [server.host], server.port, **options))
 
 
-class Slow(reverse.Reverse):
-    """Answers late."""
-
-    def answer(self, *args):
-        time.sleep(self.pause)
-        return super().answer(*args)
-
-
-@pytest.mark.parametrize('limit, sound', [(1, False), (20, True)])
-def test_the_timeout_as_the_client_applies_it(both, etcd, limit, sound):
-    with Slow(etcd) as server:
-        server.pause = 1.5
-        outcome = both(server, jobboard_etcd_timeout=limit)
-        if sound:
-            _sound(outcome)
-        else:
-            found = _broken(outcome, 'timeout')
-            assert 'within 1 s' in found.message
-
-
-def test_the_gateway_off(both):
-    with etcd_server.Etcd(enable_grpc_gateway='false') as server:
-        for api_path in (None, '/v3/', '/v9/'):
-            found = _broken(both(server, jobboard_etcd_api_path=api_path),
-                            'gateway-off')
-            assert found.host == peer(server) and not found.option
-        flag = re.search(r'--(enable-grpc-gateway)=(\w+)', found.remedy)
-        server.options[flag[1].replace('-', '_')] = flag[2]
-        server.restart()
-        _sound(both(server))
-
-
-@pytest.mark.parametrize('api_path', ['/v9/', '/v3', 'v3/', '/'])
-def test_a_wrong_path_is_not_a_gateway_that_is_off(both, etcd, api_path):
-    found = _broken(both(etcd, jobboard_etcd_api_path=api_path),
-                    'wrong-protocol')
-    name, value = re.fullmatch(r'Set (\w+) in \[task_flow\] to (\S+)',
-                               found.remedy).groups()
-    _sound(both(etcd, **{name: value}))
-
-
 @pytest.fixture
 def learner():
     """A cluster of one member, and a learner that has just joined it."""
@@ -385,12 +204,12 @@ def learner():
 def test_a_learner(both, learner):
     voter, joining = learner
     assert both.probe([voter.host], voter.port) == []
-    found = _broken(both(joining), 'not-writable')
+    found = etcd_probing.broken(both(joining), 'not-writable')
     assert 'learner' in found.message and found.host == peer(joining)
     command, = re.findall(r'etcdctl .*', found.remedy)
     command = command.replace('VOTER', voter.client_url)
     process.wait_until(lambda: not run(command).returncode, 'not promoted')
-    _sound(both(joining))
+    etcd_probing.sound(both(joining))
 
 
 def run(command):
@@ -416,7 +235,7 @@ def test_a_member_at_an_address_that_leads_nowhere(both):
         lost.argv = original
         lost.restart()
         process.wait_until(cluster.healthy, 'no leader')
-        _sound(both(cluster))
+        etcd_probing.sound(both(cluster))
 
 
 def test_etcd_forgets_what_it_was_when_we_began(etcd, both):

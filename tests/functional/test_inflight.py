@@ -20,67 +20,26 @@ import pytest
 
 from octavia_v2_checks import clock
 from octavia_v2_checks.checks import inflight
-from octavia_v2_checks.upstream import flows
-from octavia_v2_checks.upstream import versions
 from tests import boards
-from tests import commands
-from tests import octavia_board
+from tests import databases
 from tests import probing
+from tests import worker_board
 from tests.servers import scripts
-
-CREATE = f'{octavia_board.FLOWS}.get_create_load_balancer_flow'
-
-
-def sqlite(tmp_path):
-    import sqlite3
-    path = tmp_path / 'persistence.db'
-
-    def sql(statements):
-        with sqlite3.connect(path) as connection:
-            connection.executescript(statements)
-        connection.close()
-
-    return f'sqlite:///{path}', sql
-
-
-def mysql(mariadb):
-    name = probing.name('octavia_persistence_')
-    mariadb.execute(f'CREATE DATABASE {name}')
-    return (mariadb.url(database=name),
-            lambda statements: mariadb.execute(statements, name))
-
-
-def postgresql(postgres):
-    name = probing.name('octavia_persistence_')
-    postgres.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'pg-secret'")
-    postgres.execute(f'CREATE DATABASE {name} OWNER {name}')
-    return (postgres.url(name, 'pg-secret', name),
-            lambda statements: postgres.execute(statements, name))
 
 
 @pytest.fixture
-def redis_place(redis, mariadb, write_config):
-    place = boards.RedisPlace(redis, *mysql(mariadb), write_config)
-    yield place
-    place.close()
+def redis_place(request):
+    with contextlib.closing(boards.place(
+            'redis-mysql', request.getfixturevalue)) as place:
+        yield place
 
 
-@pytest.fixture(params=['redis-mysql', 'zookeeper-postgresql',
-                        'etcd-sqlite'])
-def place(request, write_config, tmp_path):
+@pytest.fixture(params=boards.KINDS)
+def place(request):
     """Each kind of board, and each kind of database."""
-    if request.param == 'redis-mysql':
-        yield request.getfixturevalue('redis_place')
-        return
-    if request.param == 'etcd-sqlite':
-        place = boards.EtcdPlace(request.getfixturevalue('etcd'),
-                                 *sqlite(tmp_path), write_config)
-    else:
-        place = boards.ZooKeeperPlace(
-            request.getfixturevalue('zookeeper'),
-            *postgresql(request.getfixturevalue('postgres')), write_config)
-    yield place
-    place.close()
+    with contextlib.closing(boards.place(
+            request.param, request.getfixturevalue)) as place:
+        yield place
 
 
 def test_nothing_in_flight(place):
@@ -103,7 +62,7 @@ def test_the_flows_of_a_drill_are_no_work_in_flight(place):
 
 def test_jobs_waiting(place):
     with place.board() as board:
-        jobs = [place.post(board, factory=CREATE, args=['SINGLE'],
+        jobs = [place.post(board, factory=boards.CREATE, args=['SINGLE'],
                            kwargs={'listeners': [], 'flavor_dict': None})
                 for _ in range(7)]
         found = probing.only(place.probe(), 'inflight.jobs-waiting')
@@ -112,17 +71,8 @@ def test_jobs_waiting(place):
         assert boards.LOAD_BALANCER in found.message
         assert 'get_create_load_balancer_flow-' in found.message
         assert place.namespace in found.message
-        finish(place, board, jobs)
+        boards.finish(place, board, jobs)
     assert place.probe() == []
-
-
-def finish(place, board, jobs):
-    """End jobs as a conductor of Octavia does."""
-    for job in jobs:
-        board.claim(job, 'worker')
-        board.consume(job, 'worker')
-        with place.persistence() as connection:
-            connection.destroy_logbook(job.book.uuid)
 
 
 def test_jobs_claimed(place):
@@ -136,7 +86,8 @@ def test_jobs_claimed(place):
         assert job.name in found.message
         if not place.driver.startswith('zookeeper'):
             assert 'end in up to 2' in found.message
-        board.consume(job, 'octavia-task-flow-conductor-7')
+        worker_board.known(board, board.consume, job,
+                           'octavia-task-flow-conductor-7')
         with place.persistence() as connection:
             connection.destroy_logbook(job.book.uuid)
     assert place.probe() == []
@@ -146,11 +97,11 @@ def test_jobs_orphaned(place):
     """Begun by a worker and let go of."""
     with place.board() as board:
         job = place.post(board, state='RUNNING')
-        board.claim(job, 'worker')
-        board.abandon(job, 'worker')
+        worker_board.known(board, board.claim, job, 'worker')
+        worker_board.known(board, board.abandon, job, 'worker')
         found = probing.only(place.probe(), 'inflight.jobs-orphaned')
         assert job.name in found.message
-        finish(place, board, [job])
+        boards.finish(place, board, [job])
     assert place.probe() == []
 
 
@@ -195,154 +146,12 @@ def test_jobs_without_a_book(place):
             board.iterjobs()))]
 
 
-def test_flow_without_job(place):
-    with place.board() as board:
-        book = place.save(state='RUNNING')
-        job = place.post(board)
-        found = place.probe()
-        assert probing.ids(found) == ['inflight.flow-without-job',
-                                      'inflight.jobs-waiting']
-        assert book.uuid in found[0].message
-        assert job.book.uuid not in found[0].message
-        place.run_sql(found[0].remedy)
-        probing.only(place.probe(), 'inflight.jobs-waiting')
-
-
-def test_flow_without_job_before_it_has_a_factory(place):
-    book = place.save(meta=False)
-    found = probing.only(place.probe(), 'inflight.flow-without-job')
-    assert book.uuid in found.message
-
-
-def begin(place, book, store):
-    """Give a flow what its job carries, as a worker does that begins."""
-    from taskflow import storage
-    storage.Storage(next(iter(book)), place.backend).inject(store)
-
-
-def test_flow_without_job_names_its_load_balancer(place):
-    """It is in what a worker has kept, or among the flow's arguments."""
-    ids = [f'{n}1111111-1111-4111-8111-111111111111' for n in range(4)]
-    secret = {'private_key': boards.PAYLOAD}
-    begun = place.save(state='RUNNING')
-    begin(place, begun, {'loadbalancer_id': ids[0], 'listener': secret})
-    books = [begun] + [
-        place.save(f'{octavia_board.FLOWS}.{name}', args) for name, args in (
-            ('get_delete_load_balancer_flow',
-             [{'loadbalancer_id': ids[1]} | secret]),
-            ('get_failover_LB_flow',
-             [[secret], {'loadbalancer_id': ids[2]} | secret]),
-            ('get_failover_amphora_flow',
-             [{'load_balancer_id': ids[3]} | secret, 1]))]
-    waiting = place.save()
-    found = probing.only(place.probe(), 'inflight.flow-without-job')
-    for id_, book in zip(ids, books, strict=True):
-        assert (f'{book.name} (load balancer {id_}, logbook {book.uuid})'
-                in found.message)
-    # Of such a flow, only the job says it.
-    assert f'{waiting.name} (logbook {waiting.uuid})' in found.message
-
-
-def test_flow_without_job_with_no_id_where_one_belongs(place):
-    flow = f'{octavia_board.FLOWS}.get_delete_amphora_flow'
-    for id_ in (None, boards.PAYLOAD, {'id': boards.PAYLOAD}):
-        place.save(flow, [{'load_balancer_id': id_}])
-    found = probing.only(place.probe(), 'inflight.flow-without-job')
-    assert found.message.count('get_delete_amphora_flow-') == 3
-    assert 'load balancer' not in found.message
-
-
-def test_flow_without_job_where_little_can_be_read(place):
-    """The names are welcome, and the finding does not depend on them."""
-    book = place.save(state='RUNNING')
-    place.sql('DROP TABLE atomdetails')
-    found = probing.only(place.probe(), 'inflight.flow-without-job')
-    assert found.message.endswith(f': logbook {book.uuid}.')
-    place.run_sql(found.remedy)
-    assert place.probe() == []
-
-
-@pytest.mark.parametrize('flow, problem', [
-    ({'factory': f'{octavia_board.FLOWS}.get_failover_flow'},
-     'has no function get_failover_flow'),
-    ({'factory': 'octavia.controller.worker.v9.flows.flow_utils.f'},
-     'has no module octavia.controller.worker.v9.flows.flow_utils'),
-    ({'factory': 'os.system', 'args': [boards.PAYLOAD]},
-     'not a function of Octavia'),
-    ({'kwargs': {'cloud': boards.PAYLOAD}}, 'takes no argument cloud'),
-    ({'args': [boards.PAYLOAD] * 2},
-     'takes 1 positional argument, and 2 are stored'),
-    ({'factory': CREATE}, 'needs topology'),
-    ({'meta': False}, 'does not tell how it is built'),
-])
-def test_flow_unresolvable(place, flow, problem):
-    with place.board() as board:
-        place.post(board)
-        job = place.post(board, **flow)
-        found = place.probe()
-        assert probing.ids(found) == ['inflight.flow-unresolvable',
-                                      'inflight.jobs-waiting']
-        assert problem in found[0].message, found[0].message
-        assert found[0].message.startswith('1 job cannot')
-        assert job.name in found[0].message
-        assert boards.LOAD_BALANCER in found[0].message
-        finish(place, board, [job])
-        probing.only(place.probe(), 'inflight.jobs-waiting')
-
-
-def test_flow_that_another_release_can_build(redis_place):
-    """The remedy names the releases whose workers can finish it."""
-    name = f'{octavia_board.FLOWS}.get_create_amphora_flow'
-    with redis_place.board() as board:
-        redis_place.post(board, factory=name)
-        found = redis_place.probe()[0]
-        assert found.id == 'inflight.flow-unresolvable'
-        assert '17.0.0' in found.remedy and '18.0.0' not in found.remedy
-        assert f'Octavia {versions.installed("octavia")}' in found.message
-
-
-def test_target_release(redis_place):
-    """What is not installed is looked up."""
-    name = f'{octavia_board.FLOWS}.get_create_amphora_flow'
-    config = redis_place.config()
-
-    def look(release):
-        done = commands.checks(
-            '--config-file', str(config), 'upgrade', 'check', '--json',
-            '--only', 'inflight', '--target-release', release)
-        return done.returncode, done.stdout + done.stderr
-
-    with redis_place.board() as board:
-        redis_place.post(board, factory=name)
-        code, said = look('2025.2')
-        assert code == 1 and 'inflight.jobs-waiting' in said, said
-        code, said = look('18.0')
-        assert code == 2 and 'inflight.flow-unresolvable' in said
-        assert 'Octavia 18.0.0 has no such function' in said
-        code, said = look('nonsense')
-        assert code == 64 and '19.0.0' in said
-
-
-def test_without_octavia(redis_place, monkeypatch):
-    """Nobody can tell; that is a failure, and only while there is work."""
-    installed = versions.installed
-    monkeypatch.setattr(versions, 'installed', lambda name: (
-        None if name == 'octavia' else installed(name)))
-    assert redis_place.probe() == []
-    with redis_place.board() as board:
-        redis_place.post(board)
-        found = redis_place.probe()
-        assert probing.ids(found) == ['inflight.undetermined',
-                                      'inflight.jobs-waiting']
-        assert boards.LISTENER in found[0].message
-
-
 def test_jobs_trashed(place):
     with place.board() as board:
         for _ in range(2):
             job = place.post(board)
-            board.claim(job, 'worker')
-            board.trash(job, 'worker')
+            worker_board.known(board, board.claim, job, 'worker')
+            worker_board.known(board, board.trash, job, 'worker')
             with place.persistence() as connection:
                 connection.destroy_logbook(job.book.uuid)
         found = place.probe()
@@ -387,8 +196,8 @@ def test_nothing_is_changed(place):
         place.save(state='SUCCESS')
         board.claim(place.post(board), 'worker')
         trashed = place.post(board)
-        board.claim(trashed, 'worker')
-        board.trash(trashed, 'worker')
+        worker_board.known(board, board.claim, trashed, 'worker')
+        worker_board.known(board, board.trash, trashed, 'worker')
         place.spoil()
         before = place.state()
         assert len(place.probe()) == 6
@@ -398,7 +207,7 @@ def test_nothing_is_changed(place):
 def test_account_that_may_not_scan(redis, mariadb, write_config):
     """With no more rights than a worker needs."""
     from tests import redis_probing
-    place = boards.RedisPlace(redis, *mysql(mariadb), write_config)
+    place = boards.RedisPlace(redis, *databases.mysql(mariadb), write_config)
     account = redis_probing.Account(redis, None)
     redis.command('ACL', 'SETUSER', account.name, f'~{place.namespace}:*')
     login = {'jobboard_backend_username': account.name,
@@ -489,14 +298,3 @@ def test_not_without_a_jobboard(write_config):
     config = write_config(persistence_connection='mysql+pymysql://u@h/d')
     with pytest.raises(probing.NotApplicable):
         probing.probe('inflight', config)
-
-
-def test_the_table_of_flows_is_that_of_the_installed_octavia():
-    from importlib import util
-    import pathlib
-    release = flows.release(versions.installed('octavia'))
-    source = pathlib.Path(util.find_spec('octavia').origin).parent.joinpath(
-        *octavia_board.FLOWS.split('.')[1:]).with_suffix('.py').read_bytes()
-    assert {name.rpartition('.')[2]: text
-            for name, text in flows.table()[release].items()} == (
-                flows.parameters(source))

@@ -25,9 +25,9 @@ import pytest
 
 from tests import boards
 from tests import commands
+from tests import databases
 from tests import octavia_board
 from tests import probing
-from tests.functional import test_inflight
 from tests.functional.test_inflight_workers import JOB
 
 pytestmark = pytest.mark.workers
@@ -51,7 +51,7 @@ class Cloud:
     """A board, and a database that only the old release has migrated."""
 
     def __init__(self, old, place, mariadb):
-        url, self.sql = test_inflight.mysql(mariadb)
+        url, self.sql = databases.mysql(mariadb)
         self.config = place.config(
             {'DEFAULT': {'transport_url': 'fake://'}},
             persistence_connection=url)
@@ -77,7 +77,7 @@ class Cloud:
 
 @pytest.fixture
 def cloud(old, redis, mariadb, write_config):
-    place = boards.RedisPlace(redis, *test_inflight.mysql(mariadb),
+    place = boards.RedisPlace(redis, *databases.mysql(mariadb),
                               write_config)
     yield Cloud(old, place, mariadb)
     place.close()

@@ -25,10 +25,10 @@ import pytest
 from octavia_v2_checks.checks import inflight
 from tests import boards
 from tests import commands
+from tests import databases
 from tests import filling
 from tests import probing
 from tests import redis_probing
-from tests.functional import test_inflight
 from tests.servers import redis as redis_server
 from tests.servers import zookeeper as zookeeper_server
 
@@ -70,7 +70,7 @@ def fill(request, mariadb, write_config):
     """A function: a filled board, and a file that names it."""
     def make(driver, count, atoms=2, **options):
         server = request.getfixturevalue(driver)
-        url, sql = test_inflight.mysql(mariadb)
+        url, sql = databases.mysql(mariadb)
         place = PLACES[driver](server, url, sql, write_config)
         getattr(filling, driver)(server, place.namespace, count, **options)
         filling.mariadb(mariadb, url.rpartition('/')[2], count, atoms)

@@ -22,9 +22,9 @@ import time
 import pytest
 
 from tests import boards
+from tests import databases
 from tests import octavia_board
 from tests import probing
-from tests.functional import test_inflight
 from tests.servers import process
 
 pytestmark = pytest.mark.workers
@@ -104,7 +104,7 @@ class Cloud:
 @pytest.fixture
 def make_cloud(redis, mariadb, write_config):
     def make(expiration=30):
-        place = boards.RedisPlace(redis, *test_inflight.mysql(mariadb),
+        place = boards.RedisPlace(redis, *databases.mysql(mariadb),
                                   write_config)
         return Cloud(place, mariadb, expiration)
 

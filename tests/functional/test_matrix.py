@@ -32,8 +32,8 @@ import pytest
 
 from tests import cells
 from tests import doors
-from tests.functional import test_migration
-from tests.functional import test_sentinel
+from tests import migrations
+from tests import sentinels
 from tests.functional import test_zookeeper_faults
 from tests.servers import etcd as etcd_server
 from tests.servers import mariadb as mariadb_server
@@ -103,7 +103,7 @@ class Kind:
 
 
 SENTINEL = {
-    'jobboard_redis_sentinel': test_sentinel.NAME,
+    'jobboard_redis_sentinel': sentinels.NAME,
     'jobboard_redis_sentinel_password': cells.written(cells.PASSWORD)}
 ZOOKEEPER = {'jobboard_backend_driver': 'zookeeper_taskflow_driver',
              'jobboard_backend_password': None}
@@ -315,9 +315,9 @@ def has_quorum(sentinel):
 
 def test_members_of_sentinel(system):
     with (redis_server.Redis(save=('3600', '1')) as master,
-          test_sentinel.ensemble(master) as sentinels):
-        options = SENTINEL | ensemble_options(sentinels)
-        first, second, third = sentinels
+          sentinels.ensemble(master) as trio):
+        options = SENTINEL | ensemble_options(trio)
+        first, second, third = trio
         assert ids_and_hosts(system, 0, **options) == []
         third.kill()
         assert ids_and_hosts(system, 1, **options) == [
@@ -339,8 +339,8 @@ def test_members_of_postgresql(system, postgres):
     text = cells.PASSWORD.replace("'", "''")
     postgres.execute(f"CREATE ROLE {user} LOGIN PASSWORD '{text}'")
     postgres.execute(f'CREATE DATABASE {database} OWNER {user}')
-    test_migration.migrate(postgres.url(user, cells.PASSWORD, database),
-                           'head')
+    migrations.migrate(postgres.url(user, cells.PASSWORD, database),
+                       'head')
     with scripts.Refuse() as one, scripts.Refuse() as two:
         login = f'{user}:{parse.quote(cells.PASSWORD, safe="")}'
 

@@ -23,89 +23,23 @@ import sqlalchemy
 from octavia_v2_checks import clock
 from octavia_v2_checks import settings
 from octavia_v2_checks.upstream import revisions
-from tests import commands
+from tests import migrations
+from tests import mysql_probing as mysql
 from tests import probing
-from tests.functional import test_persistence_mysql as mysql
-
-IDS = [r.id for r in revisions.KNOWN]
-HEAD = IDS[-1]
-
-
-def migrate(url, revision):
-    """Run TaskFlow's own migrations up to a revision."""
-    from taskflow.persistence.backends.sqlalchemy import migration
-    engine = sqlalchemy.create_engine(url)
-    with engine.connect() as connection:
-        migration.db_sync(connection, revision)
-        connection.commit()
-    engine.dispose()
-
-
-class MySQL(mysql.Place):
-    """A database on MariaDB."""
-
-    def __init__(self, server, write_config, rights=mysql.ALL):
-        super().__init__(server, write_config, rights=rights)
-        self.url = server.url(database=self.database)
-
-    def sql(self, statements):
-        self.server.execute(statements, self.database)
-
-    def probe(self):
-        return probing.probe('migration', self.config())
-
-
-class PostgreSQL:
-    """A database on PostgreSQL, owned by the account."""
-
-    def __init__(self, server, write_config):
-        self.server = server
-        self.database = probing.name('octavia_persistence_')
-        self.user = probing.name('octavia')
-        server.execute(f"CREATE ROLE {self.user} LOGIN PASSWORD 'pg-secret'")
-        server.execute(f'CREATE DATABASE {self.database} OWNER {self.user}')
-        self.url = server.url(self.user, 'pg-secret', self.database)
-        self.write_config = write_config
-
-    def sql(self, statements):
-        self.server.execute(statements, self.database)
-
-    def config(self):
-        return self.write_config(jobboard_enabled=True,
-                                 persistence_connection=self.url)
-
-    def probe(self):
-        return probing.probe('migration', self.config())
 
 
 @pytest.fixture(params=['mysql', 'postgresql'])
 def place(request, write_config):
     server = request.getfixturevalue(
         {'mysql': 'mariadb', 'postgresql': 'postgres'}[request.param])
-    kind = {'mysql': MySQL, 'postgresql': PostgreSQL}[request.param]
+    kind = {'mysql': migrations.MySQL,
+            'postgresql': migrations.PostgreSQL}[request.param]
     return kind(server, write_config)
 
 
 @pytest.fixture
 def mysql_place(mariadb, write_config):
-    return MySQL(mariadb, write_config)
-
-
-def run_remedy(spot, remedy):
-    """Do what a remedy says: SQL, then a command, or one of the two."""
-    sql, _, command = remedy.rpartition('then run ')
-    if remedy.startswith('octavia-db-manage'):
-        sql, command = '', remedy
-    elif not command.startswith('octavia-db-manage'):
-        sql, command = remedy, ''
-    for statement in sql.split(';'):
-        if statement.strip():
-            spot.sql(statement)
-    if command:
-        words = shlex.split(command)
-        words[0] = commands.script(words[0])
-        subprocess.run(words, check=True, capture_output=True,
-                       env=commands.environment(), cwd='/')
+    return migrations.MySQL(mariadb, write_config)
 
 
 def test_the_built_in_chain_is_that_of_the_installed_taskflow():
@@ -115,7 +49,7 @@ def test_the_built_in_chain_is_that_of_the_installed_taskflow():
     scripts = script.ScriptDirectory(folder)
     theirs = [r.revision for r in scripts.walk_revisions()][::-1]
     assert [r.id for r in revisions.chain()] == theirs
-    assert theirs[:len(IDS)] == IDS
+    assert theirs[:len(migrations.IDS)] == migrations.IDS
 
 
 def test_reading_the_chain_imports_nothing():
@@ -134,20 +68,20 @@ def test_octavia_head_is_known():
 def test_uninitialised(place):
     found = probing.only(place.probe(), 'migration.uninitialised')
     assert place.database in found.message
-    run_remedy(place, found.remedy)
+    migrations.run_remedy(place, found.remedy)
     assert place.probe() == []
 
 
 def test_behind(place):
     """At every revision; the remedy is run at one of them."""
-    for level, revision in enumerate(IDS[:-1]):
-        migrate(place.url, revision)
+    for level, revision in enumerate(migrations.IDS[:-1]):
+        migrations.migrate(place.url, revision)
         found = probing.only(place.probe(), 'migration.behind')
         assert revision in found.message
         for pending in revisions.KNOWN[level + 1:]:
             assert pending.id in found.message
             assert pending.brings in found.message
-    run_remedy(place, found.remedy)
+    migrations.run_remedy(place, found.remedy)
     assert place.probe() == []
 
 
@@ -166,7 +100,7 @@ def sound(spot, remedy):
     pip, _, command = remedy.partition(' && ')
     assert pip == (f"{shlex.quote(sys.executable)} -m pip install "
                    f"'taskflow~=6.0.1'")
-    run_remedy(spot, command)
+    migrations.run_remedy(spot, command)
 
 
 def test_taskflow_that_cannot_migrate(mysql_place, broken_taskflow):
@@ -177,7 +111,7 @@ def test_taskflow_that_cannot_migrate(mysql_place, broken_taskflow):
                                   'migration.taskflow-broken']
     assert 'TaskFlow 6.0.0' in found[1].message
     assert found[0].remedy.startswith(f'{found[1].remedy} && ')
-    migrate(mysql_place.url, IDS[9])
+    migrations.migrate(mysql_place.url, migrations.IDS[9])
     found = mysql_place.probe()
     assert probing.ids(found) == ['migration.behind',
                                   'migration.taskflow-broken']
@@ -188,8 +122,9 @@ def test_taskflow_that_cannot_migrate(mysql_place, broken_taskflow):
 
 def test_no_remedy_has_a_command_that_fails(mysql_place, broken_taskflow):
     broken_taskflow()
-    migrate(mysql_place.url, IDS[9])
-    mysql_place.sql(f"UPDATE alembic_version SET version_num = '{HEAD}'")
+    migrations.migrate(mysql_place.url, migrations.IDS[9])
+    mysql_place.sql(f"UPDATE alembic_version SET version_num = "
+                    f"'{migrations.HEAD}'")
     found = probing.only(mysql_place.probe(), 'migration.incomplete')
     sql, _, command = found.remedy.rpartition(' then run ')
     for statement in sql.split(';'):
@@ -201,7 +136,7 @@ def test_no_remedy_has_a_command_that_fails(mysql_place, broken_taskflow):
 
 def test_the_same_taskflow_on_postgresql(postgres, write_config,
                                          broken_taskflow):
-    spot = PostgreSQL(postgres, write_config)
+    spot = migrations.PostgreSQL(postgres, write_config)
     broken_taskflow()
     probing.only(spot.probe(), 'migration.uninitialised')
 
@@ -219,7 +154,7 @@ def test_old_taskflow_with_sqlalchemy_2(place, broken_taskflow,
 
 
 def test_head(place):
-    migrate(place.url, 'head')
+    migrations.migrate(place.url, 'head')
     assert place.probe() == []
 
 
@@ -232,7 +167,7 @@ def test_alembic_reads_the_same(place, change):
 
     from octavia_v2_checks.backends import database
     from octavia_v2_checks.checks import migration
-    migrate(place.url, HEAD)
+    migrations.migrate(place.url, migrations.HEAD)
     if change:
         place.sql(change)
     engine = sqlalchemy.create_engine(place.url)
@@ -250,15 +185,15 @@ def test_alembic_reads_the_same(place, change):
 
 def test_older_taskflow_installed(place, monkeypatch):
     """A database from the future, as an old release sees it."""
-    migrate(place.url, 'head')
+    migrations.migrate(place.url, 'head')
     monkeypatch.setattr(revisions, 'chain', lambda: revisions.KNOWN[:-1])
     found = probing.only(place.probe(), 'migration.ahead')
-    assert HEAD in found.message
+    assert migrations.HEAD in found.message
     assert found.remedy == "pip install 'taskflow>=6.0.1'"
 
 
 def test_revision_from_the_future(place):
-    migrate(place.url, 'head')
+    migrations.migrate(place.url, 'head')
     place.sql("UPDATE alembic_version SET version_num = 'feedfacecafe'")
     found = probing.only(place.probe(), 'migration.ahead')
     assert 'feedfacecafe' in found.message
@@ -276,13 +211,13 @@ def test_octavia_installed_first(mysql_place, octavia_db_manage):
 
 def test_octavia_beside_taskflow(place):
     """TaskFlow's revision, but Octavia's tables are there too."""
-    migrate(place.url, 'head')
+    migrations.migrate(place.url, 'head')
     place.sql('CREATE TABLE load_balancer (id VARCHAR(36))')
     probing.only(place.probe(), 'migration.foreign')
 
 
 def test_revision_of_octavia_without_its_tables(place):
-    migrate(place.url, 'head')
+    migrations.migrate(place.url, 'head')
     place.sql(f"UPDATE alembic_version SET version_num = "
               f"'{revisions.OCTAVIA_HEAD}'")
     found = probing.only(place.probe(), 'migration.foreign')
@@ -291,8 +226,8 @@ def test_revision_of_octavia_without_its_tables(place):
 
 def test_foreign_remedy(mariadb, write_config):
     """Run its SQL, follow its words, and see success."""
-    spot = MySQL(mariadb, write_config)
-    migrate(spot.url, 'head')
+    spot = migrations.MySQL(mariadb, write_config)
+    migrations.migrate(spot.url, 'head')
     spot.sql('CREATE TABLE load_balancer (id VARCHAR(36))')
     found = probing.only(spot.probe(), 'migration.foreign')
     sql, _, rest = found.remedy.partition('; then name ')
@@ -300,8 +235,8 @@ def test_foreign_remedy(mariadb, write_config):
     spot.server.execute(sql)
     try:
         spot.database = new
-        run_remedy(spot, f'octavia-db-manage --config-file '
-                         f'{spot.config()} upgrade_persistence')
+        migrations.run_remedy(spot, f'octavia-db-manage --config-file '
+                              f'{spot.config()} upgrade_persistence')
         assert spot.probe() == []
     finally:
         spot.server.execute(f'DROP DATABASE {new}')
@@ -313,7 +248,7 @@ def test_foreign_remedy(mariadb, write_config):
     'ALTER TABLE atomdetails DROP COLUMN revert_failure',
 ])
 def test_incomplete(place, damage):
-    migrate(place.url, 'head')
+    migrations.migrate(place.url, 'head')
     place.sql(damage)
     found = probing.only(place.probe(), 'migration.incomplete')
     assert damage.split()[-1] in found.message
@@ -327,7 +262,7 @@ def test_incomplete(place, damage):
      'logbook_uuid_idx (uuid)', 'unique index logbook_uuid_idx'),
 ])
 def test_incomplete_on_mysql(mysql_place, damage, named):
-    migrate(mysql_place.url, 'head')
+    migrations.migrate(mysql_place.url, 'head')
     mysql_place.sql(damage)
     found = probing.only(mysql_place.probe(), 'migration.incomplete')
     assert named in found.message
@@ -336,96 +271,24 @@ def test_incomplete_on_mysql(mysql_place, damage, named):
 @pytest.mark.parametrize('level', [6, 8, 9])
 def test_stamped_but_not_migrated(mysql_place, level):
     """The remedy sets the true revision and migrates from there."""
-    migrate(mysql_place.url, IDS[level])
-    mysql_place.sql(f"UPDATE alembic_version SET version_num = '{HEAD}'")
+    migrations.migrate(mysql_place.url, migrations.IDS[level])
+    mysql_place.sql(f"UPDATE alembic_version SET version_num = "
+                    f"'{migrations.HEAD}'")
     found = probing.only(mysql_place.probe(), 'migration.incomplete')
-    assert f"'{IDS[level]}'" in found.remedy
-    run_remedy(mysql_place, found.remedy)
+    assert f"'{migrations.IDS[level]}'" in found.remedy
+    migrations.run_remedy(mysql_place, found.remedy)
     assert mysql_place.probe() == []
 
 
 @pytest.mark.parametrize('damage', [
     'DROP TABLE alembic_version', 'DELETE FROM alembic_version',
-    f"INSERT INTO alembic_version VALUES ('{IDS[3]}')"])
+    f"INSERT INTO alembic_version VALUES ('{migrations.IDS[3]}')"])
 def test_lost_version(place, damage):
-    migrate(place.url, 'head')
+    migrations.migrate(place.url, 'head')
     place.sql(damage)
     found = probing.only(place.probe(), 'migration.incomplete')
-    run_remedy(place, found.remedy)
+    migrations.run_remedy(place, found.remedy)
     assert place.probe() == []
-
-
-def test_upgrade_privileges(mysql_place):
-    spot = mysql_place
-    spot.server.execute(
-        f'REVOKE ALL PRIVILEGES ON {spot.database}.* FROM {spot.account}; '
-        f'GRANT SELECT, INSERT, UPDATE, DELETE ON {spot.database}.* TO '
-        f'{spot.account}')
-    found = spot.probe()
-    assert probing.ids(found) == ['migration.uninitialised',
-                                  'migration.upgrade-privileges']
-    assert 'CREATE' in found[1].message
-    spot.sql(found[1].remedy)
-    assert probing.ids(spot.probe()) == ['migration.uninitialised']
-    run_remedy(spot, found[0].remedy)
-    assert spot.probe() == []
-
-
-@pytest.mark.parametrize('level', [6, 9])
-def test_upgrade_privileges_later(mysql_place, level):
-    spot = mysql_place
-    migrate(spot.url, IDS[level])
-    spot.server.execute(
-        f'REVOKE ALL PRIVILEGES ON {spot.database}.* FROM {spot.account}; '
-        f'GRANT SELECT, INSERT, UPDATE, DELETE ON {spot.database}.* TO '
-        f'{spot.account}')
-    behind, rights = spot.probe()
-    assert rights.id == 'migration.upgrade-privileges'
-    spot.sql(rights.remedy)
-    assert probing.ids(spot.probe()) == ['migration.behind']
-    run_remedy(spot, behind.remedy)
-    assert spot.probe() == []
-
-
-def test_rights_through_a_role_are_no_warning(mysql_place):
-    spot = mysql_place
-    role = probing.name('role')
-    spot.server.execute(
-        f'REVOKE ALL PRIVILEGES ON {spot.database}.* FROM {spot.account}; '
-        f'CREATE ROLE {role}; GRANT {mysql.ALL} ON {spot.database}.* TO '
-        f'{role}; GRANT {role} TO {spot.account}; SET DEFAULT ROLE {role} '
-        f'FOR {spot.account}')
-    assert probing.ids(spot.probe()) == ['migration.uninitialised']
-
-
-def test_upgrade_privileges_on_postgresql(postgres, write_config):
-    spot = PostgreSQL(postgres, write_config)
-    other = probing.name('octavia')
-    postgres.execute(f"CREATE ROLE {other} LOGIN PASSWORD 'pg-secret'")
-    spot.url = postgres.url(other, 'pg-secret', spot.database)
-    found = spot.probe()
-    assert probing.ids(found) == ['migration.uninitialised',
-                                  'migration.upgrade-privileges']
-    spot.sql(found[1].remedy)
-    assert probing.ids(spot.probe()) == ['migration.uninitialised']
-    run_remedy(spot, found[0].remedy)
-    assert spot.probe() == []
-
-
-def test_tables_of_another_owner(postgres, write_config):
-    spot = PostgreSQL(postgres, write_config)
-    migrate(spot.url, IDS[7])
-    other = probing.name('octavia')
-    postgres.execute(f"CREATE ROLE {other} LOGIN PASSWORD 'pg-secret'")
-    spot.sql(f'GRANT ALL ON ALL TABLES IN SCHEMA public TO {other}')
-    spot.sql(f'GRANT CREATE ON SCHEMA public TO {other}')
-    spot.url = postgres.url(other, 'pg-secret', spot.database)
-    _, rights = spot.probe()
-    assert rights.id == 'migration.upgrade-privileges'
-    for statement in rights.remedy.split(';'):
-        if statement.strip():
-            spot.sql(statement)
-    assert probing.ids(spot.probe()) == ['migration.behind']
 
 
 def test_blocked_while_the_database_is_refused(write_config):
@@ -439,87 +302,6 @@ def test_blocked_while_the_database_is_refused(write_config):
         cause = caught.value.cause
         assert cause.id == 'persistence.refused'
         assert cause.host == f'{script.host}:{script.port}'
-
-
-class SQLite:
-    """A file."""
-
-    def __init__(self, tmp_path, write_config):
-        self.path = tmp_path / 'persistence.db'
-        self.url = f'sqlite:///{self.path}'
-        self.config = write_config(jobboard_enabled=True,
-                                   persistence_connection=self.url)
-
-    def probe(self, check='migration'):
-        before = sorted(p.name for p in self.path.parent.iterdir())
-        content = self.path.read_bytes() if self.path.exists() else None
-        try:
-            return probing.probe(check, self.config)
-        finally:
-            assert before == sorted(
-                p.name for p in self.path.parent.iterdir())
-            assert content == (self.path.read_bytes()
-                               if self.path.exists() else None)
-
-
-@pytest.fixture
-def sqlite(tmp_path, write_config):
-    return SQLite(tmp_path, write_config)
-
-
-def test_sqlite(sqlite, octavia_db_manage):
-    found = probing.only(sqlite.probe('persistence'),
-                         'persistence.unknown-database')
-    run_remedy(sqlite, found.remedy)
-    assert sqlite.probe('persistence') == []
-    assert sqlite.probe() == []
-
-
-def test_sqlite_without_tables(sqlite):
-    sqlite.path.touch()
-    assert sqlite.probe('persistence') == []
-    found = probing.only(sqlite.probe(), 'migration.uninitialised')
-    run_remedy(sqlite, found.remedy)
-    assert sqlite.probe() == []
-
-
-@pytest.mark.parametrize('statement', [
-    'ALTER TABLE flowdetails DROP COLUMN state', 'DROP TABLE atomdetails'])
-def test_sqlite_incomplete(sqlite, octavia_db_manage, statement):
-    import sqlite3
-    octavia_db_manage(sqlite.config)
-    with sqlite3.connect(sqlite.path) as connection:
-        connection.execute(statement)
-    connection.close()
-    found = probing.only(sqlite.probe(), 'migration.incomplete')
-    assert statement.split()[-1] in found.message
-    sqlite.path.unlink()
-    run_remedy(sqlite, found.remedy.rpartition('then run ')[2])
-    assert sqlite.probe() == []
-
-
-def test_sqlite_that_keeps_a_write_ahead_log(sqlite, octavia_db_manage):
-    import sqlite3
-    octavia_db_manage(sqlite.config)
-    connection = sqlite3.connect(sqlite.path)
-    connection.execute('PRAGMA journal_mode = WAL')
-    connection.close()
-    assert sqlite.probe('persistence') == []
-    assert sqlite.probe() == []
-
-
-def test_sqlite_that_is_something_else(sqlite):
-    sqlite.path.write_text('not a database, but long enough to be one ' * 9)
-    probing.only(sqlite.probe('persistence'), 'persistence.unknown-database')
-
-
-def test_sqlite_in_memory(write_config):
-    config = write_config(jobboard_enabled=True,
-                          persistence_connection='sqlite://')
-    for check in ('persistence', 'migration'):
-        with pytest.raises(probing.Blocked) as caught:
-            probing.probe(check, config)
-        assert caught.value.option == 'task_flow.persistence_connection'
 
 
 def test_nothing_is_asked_without_a_jobboard(write_config):

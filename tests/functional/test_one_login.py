@@ -19,11 +19,11 @@ import pytest
 from octavia_v2_checks.backends import database
 from tests import boards
 from tests import cells
+from tests import databases
+from tests import migrations
+from tests import mysql_probing as mysql
 from tests import octavia_board
 from tests import probing
-from tests.functional import test_inflight
-from tests.functional import test_migration
-from tests.functional import test_persistence_mysql as mysql
 from tests.servers import mariadb as mariadb_server
 
 ROWS = ('persistence', 'migration', 'inflight', 'resources')
@@ -40,9 +40,9 @@ class Spot(mysql.Place):
 
     def __init__(self, server, redis, write_config):
         super().__init__(server, write_config)
-        test_migration.migrate(server.url(database=self.database), 'head')
+        migrations.migrate(server.url(database=self.database), 'head')
         self.place = boards.RedisPlace(
-            redis, *test_inflight.mysql(server), write_config)
+            redis, *databases.mysql(server), write_config)
 
     def check(self, password=mysql.PASSWORD, octavia=None):
         """Run the whole command; how it ended, and the logins it made."""

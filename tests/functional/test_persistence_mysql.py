@@ -13,63 +13,19 @@
 """The persistence check on MariaDB."""
 
 import re
-import time
 
 import pytest
 
+from tests import mysql_probing as mysql
 from tests import probing
 from tests.servers import mariadb as mariadb_server
-from tests.servers import scripts
-
-PASSWORD = probing.PASSWORD
-ALL = ('SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, '
-       'REFERENCES')
-
-
-def literal(text):
-    return "'" + text.replace('\\', '\\\\').replace("'", "''") + "'"
-
-
-class Place:
-    """A database and an account of this test's own on a shared server."""
-
-    def __init__(self, server, write_config, database=True, rights=ALL,
-                 host='%'):
-        self.server = server
-        self.database = probing.name('octavia_persistence_')
-        self.user = probing.name('octavia')
-        self.write_config = write_config
-        self.account = f"'{self.user}'@'{host}'"
-        server.execute(f'CREATE USER {self.account} IDENTIFIED BY '
-                       f'{literal(PASSWORD)}')
-        if database:
-            server.execute(f'CREATE DATABASE {self.database}')
-        if rights:
-            server.execute(f'GRANT {rights} ON {self.database}.* TO '
-                           f'{self.account}')
-
-    def config(self, password=PASSWORD, **query):
-        return self.write_config(
-            jobboard_enabled=True, persistence_connection=self.server.url(
-                self.user, password, self.database, **query
-            ).replace('$', '$$'))
-
-    def probe(self, password=PASSWORD, **query):
-        return probing.probe('persistence', self.config(password, **query))
 
 
 @pytest.fixture
 def place(mariadb, write_config):
     def make(**options):
-        return Place(mariadb, write_config, **options)
+        return mysql.Place(mariadb, write_config, **options)
     return make
-
-
-@pytest.fixture(params=['pymysql', 'mysqldb'])
-def driver(request):
-    if request.param == 'mysqldb':
-        pytest.importorskip('MySQLdb')
-    return f'mysql+{request.param}'
 
 
 def test_healthy(place, octavia_db_manage):
@@ -177,8 +133,8 @@ def test_rights_through_a_role(place):
     spot = place(rights=None)
     role = probing.name('role')
     spot.server.execute(
-        f'CREATE ROLE {role}; GRANT {ALL} ON {spot.database}.* TO {role}; '
-        f'GRANT {role} TO {spot.account}')
+        f'CREATE ROLE {role}; GRANT {mysql.ALL} ON {spot.database}.* TO '
+        f'{role}; GRANT {role} TO {spot.account}')
     found = probing.only(spot.probe(), 'persistence.missing-privileges')
     assert '1044' in found.message
     spot.server.execute(f'SET DEFAULT ROLE {role} FOR {spot.account}')
@@ -188,7 +144,8 @@ def test_rights_through_a_role(place):
 @pytest.mark.parametrize('pattern', [r'octavia\_%', 'octavia_persistence%'])
 def test_rights_through_a_wildcard(place, pattern):
     spot = place(rights=None)
-    spot.server.execute(f'GRANT {ALL} ON `{pattern}`.* TO {spot.account}')
+    spot.server.execute(f'GRANT {mysql.ALL} ON `{pattern}`.* TO '
+                        f'{spot.account}')
     assert spot.probe() == []
 
 
@@ -209,7 +166,7 @@ def test_rights_on_tables_only(place, octavia_db_manage):
 
 def test_read_only_server(write_config):
     with mariadb_server.MariaDB(read_only=True) as server:
-        spot = Place(server, write_config)
+        spot = mysql.Place(server, write_config)
         found = probing.only(spot.probe(), 'persistence.not-writable')
         assert '1290' in found.message
         server.execute(found.remedy)
@@ -218,7 +175,7 @@ def test_read_only_server(write_config):
 
 def test_read_only_transactions(write_config):
     with mariadb_server.MariaDB() as server:
-        spot = Place(server, write_config)
+        spot = mysql.Place(server, write_config)
         server.execute('SET GLOBAL tx_read_only = 1')
         found = probing.only(spot.probe(), 'persistence.not-writable')
         assert '1792' in found.message
@@ -228,7 +185,7 @@ def test_read_only_transactions(write_config):
 
 def test_too_many_connections(write_config):
     with mariadb_server.MariaDB(max_connections=10) as server:
-        spot = Place(server, write_config)
+        spot = mysql.Place(server, write_config)
         assert spot.probe() == []
         # One connection above the limit is kept for administrators.
         held = [server.connect() for _ in range(11)]
@@ -260,7 +217,7 @@ def test_too_few_connections(place):
 
 def test_old_server(write_config):
     with mariadb_server.MariaDB(version='5.5.68-MariaDB') as server:
-        spot = Place(server, write_config)
+        spot = mysql.Place(server, write_config)
         found = probing.only(spot.probe(), 'persistence.server-old')
         assert '5.5.68' in found.message
 
@@ -282,12 +239,12 @@ def both_causes(found):
 def test_tls(write_config, authority):
     certificate = authority.server()
     with mariadb_server.MariaDB(tls=certificate) as server:
-        spot = Place(server, write_config)
+        spot = mysql.Place(server, write_config)
         server.execute(f'ALTER USER {spot.account} REQUIRE SSL')
         assert spot.probe(ssl_ca=authority.cert) == []
         # Recent PyMySQL encrypts on its own accord where it can. Without
         # TLS the server says the same whatever the password is.
-        for password in (PASSWORD, 'wrong'):
+        for password in (mysql.PASSWORD, 'wrong'):
             both_causes(spot.probe(ssl_disabled='true', password=password))
         found = probing.only(spot.probe(password='wrong'),
                              'persistence.access-denied')
@@ -299,14 +256,14 @@ def test_tls_with_another_authority(write_config, authority, tmp_path):
     from tests.servers import tls
     certificate = tls.Authority(tmp_path).server()
     with mariadb_server.MariaDB(tls=certificate) as server:
-        spot = Place(server, write_config)
+        spot = mysql.Place(server, write_config)
         probing.only(spot.probe(ssl_ca=authority.cert), 'persistence.tls')
 
 
 def test_server_wants_tls(write_config, authority):
     with mariadb_server.MariaDB(tls=authority.server(),
                                 require_secure_transport=True) as server:
-        spot = Place(server, write_config)
+        spot = mysql.Place(server, write_config)
         both_causes(spot.probe(ssl_disabled='true'))
         # What the remedy says.
         assert spot.probe(ssl_ca=authority.cert) == []
@@ -332,87 +289,10 @@ def test_password_that_the_driver_cannot_send(place):
     assert caught.value.option == 'task_flow.persistence_connection'
 
 
-def url(host, port):
-    return f'mysql+pymysql://octavia:secret-9876@{host}:{port}/octavia_p'
-
-
-def fault(write_config, host, port, id_, deadline=3.0, timeout=1.0):
-    config = write_config(jobboard_enabled=True,
-                          persistence_connection=url(host, port))
-    began = time.monotonic()
-    found = probing.only(
-        probing.probe('persistence', config, deadline, timeout),
-        f'persistence.{id_}')
-    assert time.monotonic() - began < deadline + 1
-    assert found.host == f'{host}:{port}'
-    assert found.host.partition(':')[0] in found.message
-    assert 'secret-9876' not in repr(found)
-    return found
-
-
-def test_refused(write_config):
-    with scripts.Refuse() as script:
-        fault(write_config, script.host, script.port, 'refused')
-
-
-def test_dropped(write_config):
-    with scripts.Blackhole() as script:
-        fault(write_config, script.host, script.port, 'timeout')
-
-
-def test_silent(write_config):
-    with scripts.Silent() as script:
-        fault(write_config, script.host, script.port, 'timeout')
-
-
-def test_unresolvable(write_config):
-    fault(write_config, 'no-such-host.invalid', 3306, 'unresolvable')
-
-
-def test_resolver_that_never_answers(write_config, monkeypatch):
-    import socket
-    import threading
-    ended = threading.Event()
-    monkeypatch.setattr(socket, 'getaddrinfo',
-                        lambda *args, **kwargs: ended.wait(30))
-    fault(write_config, 'db.example.org', 3306, 'unresolvable')
-    ended.set()
-
-
-def test_server_that_dies_while_it_is_asked(write_config, octavia_db_manage,
-                                            monkeypatch):
-    from octavia_v2_checks.backends import database
-    with mariadb_server.MariaDB() as server:
-        spot = Place(server, write_config)
-        real = database.Database.rows
-
-        def rows(self, statement):
-            if statement.startswith('EXPLAIN UPDATE'):
-                server.kill()
-            return real(self, statement)
-
-        monkeypatch.setattr(database.Database, 'rows', rows)
-        found = probing.only(spot.probe(), 'persistence.refused')
-        assert found.host == f'{server.host}:{server.port}'
-
-
-def test_undetermined(write_config):
-    """A server that speaks the protocol and says something unheard of."""
-    packet = b'\xff\x0f\x27' + b'#HY000No'
-    greeting = len(packet).to_bytes(3, 'little') + b'\0' + packet
-    with scripts.Say(greeting) as script:
-        config = write_config(
-            jobboard_enabled=True,
-            persistence_connection=url(script.host, script.port))
-        found = probing.only(probing.probe('persistence', config, 5, 1),
-                             'persistence.undetermined')
-        assert found.host == f'{script.host}:{script.port}'
-
-
 def test_reads_only(write_config, octavia_db_manage):
     """Before and after, the data are the same, and no statement writes."""
     with mariadb_server.MariaDB(general_log=True) as server:
-        spot = Place(server, write_config)
+        spot = mysql.Place(server, write_config)
         octavia_db_manage(spot.config())
         before = server.execute(
             f'CHECKSUM TABLE {spot.database}.logbooks, '
@@ -430,38 +310,3 @@ def test_reads_only(write_config, octavia_db_manage):
             f'CHECKSUM TABLE {spot.database}.logbooks, '
             f'{spot.database}.flowdetails, {spot.database}.atomdetails, '
             f'{spot.database}.alembic_version')
-
-
-@pytest.mark.parametrize('server, named', [
-    ('redis', 'Redis'), ('etcd', 'etcd'), ('postgres', 'PostgreSQL'),
-    ('zookeeper', 'ZooKeeper')])
-def test_another_server(request, write_config, server, named):
-    other = request.getfixturevalue(server)
-    config = write_config(jobboard_enabled=True,
-                          persistence_connection=url(other.host, other.port))
-    found = probing.only(probing.probe('persistence', config, 10, 2),
-                         'persistence.wrong-protocol')
-    assert named in found.message
-    assert found.host == f'{other.host}:{other.port}'
-
-
-def test_web_server(write_config):
-    with scripts.Http() as script:
-        fault(write_config, script.host, script.port, 'wrong-protocol', 6)
-
-
-@pytest.mark.parametrize('script, id_', [
-    # The client waits for the server to begin, so it is only late here.
-    (scripts.Hangup, 'timeout'),
-    (scripts.Reset, 'refused'),
-    (lambda: scripts.Say(b'\x4a\0\0\0\x0a10.11.6-MariaDB\0'), 'timeout'),
-    (lambda: scripts.Drip(b'\x4a\0\0\0\x0a10.11.6-MariaDB\0', 0.3),
-     'timeout'),
-    (lambda: scripts.Endless(b'x' * 1000), 'wrong-protocol'),
-    (lambda: scripts.Say(bytes(range(256))), 'wrong-protocol')],
-    ids=['hangs-up', 'resets', 'half-a-greeting', 'drips', 'never-ends',
-         'garbage'])
-def test_odd_servers(write_config, script, id_):
-    """Each ends in time, with a failure that names the host."""
-    with script() as server:
-        fault(write_config, server.host, server.port, id_, 6)

@@ -14,6 +14,7 @@
 
 import pytest
 
+from tests import migrations
 from tests import probing
 from tests.servers import postgres as postgres_server
 from tests.servers import scripts
@@ -60,8 +61,7 @@ def place(postgres, write_config, driver):
 
 
 def migrate(spot):
-    from tests.functional import test_migration
-    test_migration.migrate(spot.server.url(
+    migrations.migrate(spot.server.url(
         spot.user, PASSWORD, spot.database), 'head')
 
 

@@ -23,10 +23,10 @@ from octavia_v2_checks.backends.redis import wire
 from tests import boards
 from tests import cells
 from tests import commands
+from tests import databases
 from tests import octavia_board
 from tests import worker_board
 from tests.functional import test_etcd
-from tests.functional import test_inflight
 from tests.functional import test_redis_reads_only
 from tests.functional import test_zookeeper
 from tests.servers import etcd as etcd_server
@@ -212,7 +212,7 @@ IN_FLIGHT = ('inflight.jobs-waiting', 'inflight.jobs-claimed',
 def test_redis_and_mariadb(write_config, tmp_path):
     with (redis_server.Redis() as redis,
           mariadb_server.MariaDB(general_log=True) as server):
-        place = boards.RedisPlace(redis, *test_inflight.mysql(server),
+        place = boards.RedisPlace(redis, *databases.mysql(server),
                                   write_config)
         name = place.url.rpartition('/')[2]
         server.execute(
@@ -262,7 +262,7 @@ def test_zookeeper_and_postgresql(write_config, tmp_path):
           postgres_server.PostgreSQL(log_statement='all',
                                      autovacuum='off') as server):
         place = boards.ZooKeeperPlace(
-            ensemble, *test_inflight.postgresql(server), write_config)
+            ensemble, *databases.postgresql(server), write_config)
         name = place.url.rpartition('/')[2]
         server.execute("CREATE ROLE reader LOGIN PASSWORD 'r'")
         server.execute(f'CREATE DATABASE empty OWNER {name}')
@@ -295,7 +295,7 @@ def test_etcd_and_sqlite(write_config, tmp_path):
             return super().options() | {'ttl': 3600}
 
     with etcd_server.Etcd() as cluster:
-        place = Place(cluster, *test_inflight.sqlite(tmp_path), write_config)
+        place = Place(cluster, *databases.sqlite(tmp_path), write_config)
         desk = Desk(tmp_path, SQLite(tmp_path).watch,
                     lambda: watch_etcd(place))
         desk.run(place.config(), 1, 'config.persistence-sqlite')

@@ -23,9 +23,7 @@ from octavia_v2_checks.backends import redis as redis_backend
 from tests import clients
 from tests import probing
 from tests import redis_probing
-from tests.functional.test_sentinel import HOSTS
-from tests.functional.test_sentinel import NAME
-from tests.functional.test_sentinel import sentinel
+from tests import sentinels
 from tests.servers import process
 from tests.servers import redis as redis_server
 
@@ -81,15 +79,17 @@ def test_server_slower_than_the_client_waits(write_config):
 def test_first_sentinel_in_protected_mode(judge):
     """redis-py asks no other then; asked later, it is one that is down."""
     with redis_server.Redis() as master:
-        with redis_probing.Scripted(HOSTS[1], HELLO=DENIED) as denied:
-            with sentinel(master, port=denied.port) as good:
+        with redis_probing.Scripted(sentinels.HOSTS[1],
+                                    HELLO=DENIED) as denied:
+            with sentinels.one(master, port=denied.port) as good:
                 hosts = [denied.host, good.host]
-                found, worker = judge(good, jobboard_redis_sentinel=NAME,
-                                      jobboard_backend_hosts=hosts)
+                found, worker = judge(
+                    good, jobboard_redis_sentinel=sentinels.NAME,
+                    jobboard_backend_hosts=hosts)
                 probing.only(found, 'jobboard.access-denied')
                 assert worker['error'] == 'JobFailure'
                 found, worker = judge(
-                    good, jobboard_redis_sentinel=NAME,
+                    good, jobboard_redis_sentinel=sentinels.NAME,
                     jobboard_backend_hosts=hosts[::-1])
                 found = probing.only(found, 'jobboard.member-down')
                 assert 'asks no further' in found.message
@@ -97,16 +97,17 @@ def test_first_sentinel_in_protected_mode(judge):
 
 
 def test_second_sentinel_with_a_port_of_its_own(judge):
-    with redis_server.Redis() as master, sentinel(master) as good:
-        hosts = [good.host, f'{HOSTS[1]}:{good.port}']
-        found, worker = judge(good, jobboard_redis_sentinel=NAME,
+    with redis_server.Redis() as master, sentinels.one(master) as good:
+        hosts = [good.host, f'{sentinels.HOSTS[1]}:{good.port}']
+        found, worker = judge(good, jobboard_redis_sentinel=sentinels.NAME,
                               jobboard_backend_hosts=hosts)
         found = probing.only(found, 'jobboard.client-fails')
         assert 'ValueError' in found.message
         assert worker['error'] == 'ValueError'
-        with sentinel(master, HOSTS[1], good.port):
-            found, worker = judge(good, jobboard_redis_sentinel=NAME,
-                                  jobboard_backend_hosts=list(HOSTS[:2]))
+        with sentinels.one(master, sentinels.HOSTS[1], good.port):
+            found, worker = judge(good, jobboard_redis_sentinel=sentinels.NAME,
+                                  jobboard_backend_hosts=list(
+                                      sentinels.HOSTS[:2]))
         assert found == [] and worker == {'jobs': []}
 
 

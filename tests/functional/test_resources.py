@@ -19,9 +19,9 @@ import pytest
 from octavia_v2_checks.checks import resources
 from tests import boards
 from tests import commands
+from tests import databases
 from tests import octavia_board
 from tests import probing
-from tests.functional import test_inflight
 from tests.servers import scripts
 
 LOAD_BALANCER = octavia_board.LOAD_BALANCER
@@ -80,14 +80,14 @@ def template(redis, mariadb, tmp_path_factory):
             sections | {'task_flow': task_flow}))
         return path
 
-    place = boards.RedisPlace(redis, *test_inflight.mysql(mariadb), write)
+    place = boards.RedisPlace(redis, *databases.mysql(mariadb), write)
     yield Cloud(place, mariadb)
     place.close()
 
 
 @pytest.fixture
 def cloud(redis, mariadb, write_config, template):
-    place = boards.RedisPlace(redis, *test_inflight.mysql(mariadb),
+    place = boards.RedisPlace(redis, *databases.mysql(mariadb),
                               write_config)
     yield Cloud(place, mariadb, template)
     place.close()
@@ -136,7 +136,7 @@ def test_pending_active(cloud):
         found = probing.only(cloud.probe(), 'resources.pending-active')
         assert LOAD_BALANCER in found.message
         # What the remedy says: a worker finishes the job.
-        test_inflight.finish(cloud.place, board, [job, other])
+        boards.finish(cloud.place, board, [job, other])
         cloud.sql("UPDATE load_balancer SET provisioning_status = 'ACTIVE'; "
                   "UPDATE listener SET provisioning_status = 'ACTIVE'")
     assert cloud.probe() == []

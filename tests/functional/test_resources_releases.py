@@ -32,9 +32,9 @@ from octavia_v2_checks.checks import resources
 from octavia_v2_checks.upstream import versions
 from tests import boards
 from tests import commands
+from tests import databases
 from tests import octavia_board
 from tests import probing
-from tests.functional import test_inflight
 from tests.functional import test_resources
 
 #: Release -> the revision of Octavia's own tables in its first and its last
@@ -99,7 +99,7 @@ class Cloud(test_resources.Cloud):
 
 @pytest.fixture
 def place(redis, write_config, tmp_path):
-    place = boards.RedisPlace(redis, *test_inflight.sqlite(tmp_path),
+    place = boards.RedisPlace(redis, *databases.sqlite(tmp_path),
                               write_config)
     yield place
     place.close()

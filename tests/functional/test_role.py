@@ -21,8 +21,8 @@ import yaml
 
 from tests import boards
 from tests import commands
+from tests import databases
 from tests import drills
-from tests.functional import test_inflight
 from tests.servers import process
 
 ROLES = pathlib.Path(__file__).parents[2] / 'roles'
@@ -137,7 +137,7 @@ def test_a_command_that_breaks(play):
 @pytest.fixture
 def jobboard(redis, mariadb, write_config):
     """A function: the [task_flow] of hosts with one jobboard."""
-    place = boards.RedisPlace(redis, *test_inflight.mysql(mariadb),
+    place = boards.RedisPlace(redis, *databases.mysql(mariadb),
                               write_config)
     site = drills.Site(place)
 

@@ -12,7 +12,6 @@
 
 """The jobboard check on Redis behind Sentinels."""
 
-import contextlib
 import threading
 
 import pytest
@@ -22,45 +21,12 @@ from octavia_v2_checks.backends import redis as redis_backend
 from tests import jobboards
 from tests import probing
 from tests import redis_probing
+from tests import sentinels
 from tests.servers import process
 from tests.servers import redis as redis_server
 from tests.servers import scripts
 
-HOSTS = ('127.0.0.1', '127.0.0.2', '127.0.0.3')
-NAME = 'jobs'
 PASSWORD = probing.PASSWORD
-QUICK = {'down-after-milliseconds': 400}
-
-
-def sentinel(master, host=HOSTS[0], port=None, quorum=1, name=NAME,
-             settings=None, **options):
-    """A Sentinel that says which address it has, not where it comes from."""
-    return redis_server.Sentinel(
-        name, master, quorum, host=host, port=port,
-        settings=QUICK | (settings or {}),
-        sentinel=('announce-ip', host), **options)
-
-
-def state(server, name=NAME):
-    """What a Sentinel knows of its master."""
-    with server.client() as client:
-        return client.sentinel_master(name)
-
-
-@contextlib.contextmanager
-def ensemble(master, quorum=2, **options):
-    """Three Sentinels that know each other."""
-    port = process.free_port(*HOSTS)
-    with contextlib.ExitStack() as stack:
-        servers = [stack.enter_context(sentinel(
-            master, host, port, quorum, **options)) for host in HOSTS]
-        for server in servers:
-            server.command('SENTINEL', 'DEBUG', 'publish-period', 50,
-                           'info-period', 100, 'ping-period', 50)
-        process.wait_until(
-            lambda: all(state(s)['num-other-sentinels'] == 2
-                        for s in servers), 'they do not know each other')
-        yield servers
 
 
 @pytest.fixture
@@ -73,13 +39,13 @@ def master():
 @pytest.fixture(scope='module')
 def trio():
     """Three Sentinels of one Redis; leave them as they are."""
-    with redis_server.Redis() as server, ensemble(server) as servers:
+    with redis_server.Redis() as server, sentinels.ensemble(server) as servers:
         yield servers
 
 
 @pytest.fixture
 def probe(probe_redis):
-    def run(servers, name=NAME, **options):
+    def run(servers, name=sentinels.NAME, **options):
         return probe_redis(servers, jobboard_redis_sentinel=name, **options)
     return run
 
@@ -110,7 +76,7 @@ def test_sentinels_without_the_option(trio, probe_redis):
     found = probing.only(probe_redis(trio), 'jobboard.is-sentinel')
     assert found.option == 'task_flow.jobboard_redis_sentinel'
     options = redis_probing.options(found.remedy)
-    assert options == {'jobboard_redis_sentinel': NAME}
+    assert options == {'jobboard_redis_sentinel': sentinels.NAME}
     assert probe_redis(trio, **options) == []
 
 
@@ -122,7 +88,7 @@ def test_redis_where_sentinels_are_expected(redis, probe):
 
 
 def test_members_go_one_by_one(master, probe):
-    with ensemble(master) as servers:
+    with sentinels.ensemble(master) as servers:
         assert probe(servers) == []
         servers[0].stop()
         found = probing.only(probe(servers), 'jobboard.member-down')
@@ -152,14 +118,14 @@ def test_members_go_one_by_one(master, probe):
 
 def is_well(server):
     """Whether it sees the master; one that has just started does not."""
-    state = server.command('SENTINEL', 'MASTER', NAME)
+    state = server.command('SENTINEL', 'MASTER', sentinels.NAME)
     return 'OK' in quorum(server) and state['flags'] == 'master'
 
 
 def quorum(server):
     import redis
     try:
-        return str(server.command('SENTINEL', 'CKQUORUM', NAME))
+        return str(server.command('SENTINEL', 'CKQUORUM', sentinels.NAME))
     except redis.ResponseError as exc:
         return str(exc)
 
@@ -168,8 +134,8 @@ def quorum(server):
     (scripts.Silent, 'timeout'), (scripts.Blackhole, 'timeout'),
     (scripts.Reset, 'refused')])
 def test_a_member_fails(master, probe, script, slug):
-    with script(HOSTS[1]) as broken:
-        with sentinel(master, port=broken.port) as server:
+    with script(sentinels.HOSTS[1]) as broken:
+        with sentinels.one(master, port=broken.port) as server:
             for members in [server, broken], [broken, server]:
                 found = probing.only(
                     probe(members, timeout=1, deadline=4),
@@ -180,22 +146,22 @@ def test_a_member_fails(master, probe, script, slug):
 
 def test_a_member_does_not_resolve(trio, probe):
     found = probing.only(probe(trio, jobboard_backend_hosts=[
-        HOSTS[0], 'no-such-host.invalid']), 'jobboard.member-down')
+        sentinels.HOSTS[0], 'no-such-host.invalid']), 'jobboard.member-down')
     assert found.host == f'no-such-host.invalid:{trio[0].port}'
     assert 'does not resolve' in found.message
 
 
 def test_a_member_is_something_else(probe):
-    port = process.free_port(*HOSTS)
-    with redis_server.Redis(host=HOSTS[1], port=port) as other:
-        with sentinel(other, port=port) as server:
+    port = process.free_port(*sentinels.HOSTS)
+    with redis_server.Redis(host=sentinels.HOSTS[1], port=port) as other:
+        with sentinels.one(other, port=port) as server:
             found = probing.only(probe([server, other]),
                                  'jobboard.wrong-protocol')
     assert found.host == jobboards.peer(other)
 
 
 def test_quorum_out_of_reach(master, probe):
-    with sentinel(master, quorum=3) as server:
+    with sentinels.one(master, quorum=3) as server:
         found = probing.only(probe(server), 'jobboard.sentinel-quorum')
         assert 'to 3, but' in found.message
         redis_probing.run(server, found.remedy)
@@ -203,19 +169,21 @@ def test_quorum_out_of_reach(master, probe):
 
 
 def test_master_gone(probe):
-    with redis_server.Redis() as master, sentinel(master) as server:
+    with redis_server.Redis() as master, sentinels.one(master) as server:
         assert probe(server) == []
         master.stop()
         for down in False, True:
             if down:
                 process.wait_until(
-                    lambda: 'o_down' in state(server)['flags'], 'not down')
+                    lambda: 'o_down' in sentinels.state(server)['flags'],
+                    'not down')
             found = probing.only(probe(server), 'jobboard.refused')
             assert found.host == jobboards.peer(master)
             assert 'Sentinels name it as the master' in found.message
         master.start()
         process.wait_until(
-            lambda: 'down' not in state(server)['flags'], 'still down')
+            lambda: 'down' not in sentinels.state(server)['flags'],
+            'still down')
         assert probe(server) == []
 
 
@@ -223,9 +191,10 @@ def test_master_that_sentinels_do_not_reach(probe, authority):
     """They speak without TLS to a master that has it."""
     with redis_server.Redis(tls=authority.server('sentinel-apart'),
                             ca=authority.cert) as master:
-        with sentinel(master) as server:
+        with sentinels.one(master) as server:
             process.wait_until(
-                lambda: 'o_down' in state(server)['flags'], 'not down')
+                lambda: 'o_down' in sentinels.state(server)['flags'],
+                'not down')
             tls = {'ssl': True, 'ssl_ca_certs': authority.cert}
             found = probing.only(
                 probe(server, jobboard_redis_backend_ssl_options=tls),
@@ -236,16 +205,18 @@ def test_master_that_sentinels_do_not_reach(probe, authority):
 
 def test_some_hold_the_master_for_down(probe, authority):
     """One Sentinel reaches it with TLS, the other without does not."""
-    port = process.free_port(*HOSTS)
+    port = process.free_port(*sentinels.HOSTS)
     tls = {'ssl': True, 'ssl_ca_certs': authority.cert}
     certificate = authority.server('sentinel-blind')
     with redis_server.Redis(tls=certificate, ca=authority.cert) as master:
-        with sentinel(master, HOSTS[0], port, tls=certificate,
-                      ca=authority.cert, tls_replication='no') as blind:
-            with sentinel(master, HOSTS[1], port, tls=certificate,
-                          ca=authority.cert, tls_replication='yes') as good:
+        with sentinels.one(master, sentinels.HOSTS[0], port, tls=certificate,
+                           ca=authority.cert, tls_replication='no') as blind:
+            with sentinels.one(
+                    master, sentinels.HOSTS[1], port, tls=certificate,
+                    ca=authority.cert, tls_replication='yes') as good:
                 process.wait_until(
-                    lambda: 'down' in state(blind)['flags'], 'not down')
+                    lambda: 'down' in sentinels.state(blind)['flags'],
+                    'not down')
                 found = probing.only(
                     probe([blind, good],
                           jobboard_redis_backend_ssl_options=tls,
@@ -259,17 +230,17 @@ def test_master_is_a_replica(probe):
     with redis_server.Redis(repl_diskless_sync_delay=0) as master:
         with redis_server.Redis(
                 replicaof=(master.host, master.port)) as replica:
-            with sentinel(replica) as server:
+            with sentinels.one(replica) as server:
                 found = probing.only(probe(server), 'jobboard.replica')
     assert found.host == jobboards.peer(replica)
     assert 'Sentinels name it as the master' in found.message
 
 
 def test_disagreement(master, probe):
-    port = process.free_port(*HOSTS)
+    port = process.free_port(*sentinels.HOSTS)
     with redis_server.Redis() as other:
-        with sentinel(master, HOSTS[0], port) as one:
-            with sentinel(other, HOSTS[1], port) as two:
+        with sentinels.one(master, sentinels.HOSTS[0], port) as one:
+            with sentinels.one(other, sentinels.HOSTS[1], port) as two:
                 found = probing.only(probe([one, two]),
                                      'jobboard.sentinel-address')
                 for server in one, two, master, other:
@@ -280,9 +251,10 @@ def test_disagreement(master, probe):
 
 
 def test_a_member_does_not_monitor_the_master(master, probe):
-    port = process.free_port(*HOSTS)
-    with sentinel(master, HOSTS[0], port) as one:
-        with sentinel(master, HOSTS[1], port, name='other') as two:
+    port = process.free_port(*sentinels.HOSTS)
+    with sentinels.one(master, sentinels.HOSTS[0], port) as one:
+        with sentinels.one(master, sentinels.HOSTS[1], port,
+                           name='other') as two:
             found = probing.only(probe([one, two]),
                                  'jobboard.sentinel-quorum')
             assert found.host == jobboards.peer(two)
@@ -292,7 +264,7 @@ def test_a_member_does_not_monitor_the_master(master, probe):
 
 def test_sentinels_want_a_password(master, probe):
     options = {'jobboard_redis_sentinel_password': PASSWORD}
-    with sentinel(master, requirepass=PASSWORD) as server:
+    with sentinels.one(master, requirepass=PASSWORD) as server:
         # The password of Redis is not theirs.
         found = probing.only(
             probe(server, jobboard_backend_password=PASSWORD),
@@ -317,7 +289,7 @@ def test_sentinels_want_no_user(trio, probe):
 def test_sentinel_user_without_permission(master, probe):
     options = {'jobboard_redis_sentinel_username': 'octavia',
                'jobboard_redis_sentinel_password': PASSWORD}
-    with sentinel(master) as server:
+    with sentinels.one(master) as server:
         server.command('ACL', 'SETUSER', 'octavia', 'on', f'>{PASSWORD}')
         found = probing.only(probe(server, **options),
                              'jobboard.missing-permission')
@@ -328,7 +300,7 @@ def test_sentinel_user_without_permission(master, probe):
 
 def test_login_at_the_master(probe):
     with redis_server.Redis(requirepass='plain') as master:
-        with sentinel(master, settings={'auth-pass': 'plain'}) as server:
+        with sentinels.one(master, settings={'auth-pass': 'plain'}) as server:
             found = probing.only(probe(server), 'jobboard.auth-required')
             assert found.host == jobboards.peer(master)
             assert probe(server, jobboard_backend_password='plain') == []
@@ -337,8 +309,8 @@ def test_login_at_the_master(probe):
 def test_tls_of_their_own(master, probe, authority):
     option = 'jobboard_redis_sentinel_ssl_options'
     tls = {'ssl': True, 'ssl_ca_certs': authority.cert}
-    with sentinel(master, tls=authority.server('sentinel-tls'),
-                  ca=authority.cert) as server:
+    with sentinels.one(master, tls=authority.server('sentinel-tls'),
+                       ca=authority.cert) as server:
         found = probing.only(
             probe(server, jobboard_redis_backend_ssl_options={'ssl': True}),
             'jobboard.wrong-protocol')
@@ -350,8 +322,8 @@ def test_tls_of_their_own(master, probe, authority):
 
 def test_brackets_matter_on_the_first_host_only(master, probe):
     port = process.free_port('127.0.0.1', '::1')
-    with sentinel(master, port=port) as one:
-        with sentinel(master, '::1', port) as two:
+    with sentinels.one(master, port=port) as one:
+        with sentinels.one(master, '::1', port) as two:
             hosts = ['127.0.0.1', '::1']
             assert probe([one, two], jobboard_backend_hosts=hosts) == []
             hosts = ['127.0.0.1', '[::1]']
@@ -372,7 +344,7 @@ def test_nonsense(probe, answer):
 
 
 def test_reads_only(probe):
-    with redis_server.Redis() as master, sentinel(master) as server:
+    with redis_server.Redis() as master, sentinels.one(master) as server:
         master.command('SET', 'a', 'b')
         before = server.config.read_bytes(), master.command('GET', 'a')
         assert probe(server) == []
@@ -385,19 +357,19 @@ def test_reads_only(probe):
 def test_connect(trio, write_config):
     prober = jobboards.Prober(write_config, 'redis_taskflow_driver')
 
-    def connect(name, hosts=HOSTS):
+    def connect(name, hosts=sentinels.HOSTS):
         return prober.backend(redis_backend.Redis, list(hosts), trio[0].port,
                               jobboard_redis_sentinel=name).connect()
 
     before = threading.active_count()
-    connection = connect(NAME)
-    master = state(trio[0])
+    connection = connect(sentinels.NAME)
+    master = sentinels.state(trio[0])
     assert connection.peer == f'{master["ip"]}:{master["port"]}'
     assert connection.ask([('PING',)]) == [b'PONG']
     with pytest.raises(net.Fault) as caught:
         connect('other')
     assert caught.value.slug == 'sentinel-unknown-master'
     with pytest.raises(net.Fault) as caught:
-        connect(NAME, ['127.0.0.9'])
+        connect(sentinels.NAME, ['127.0.0.9'])
     assert caught.value.slug == 'refused'
-    assert threading.active_count() <= before + len(HOSTS)
+    assert threading.active_count() <= before + len(sentinels.HOSTS)

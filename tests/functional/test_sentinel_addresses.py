@@ -21,10 +21,7 @@ from tests import clients
 from tests import jobboards
 from tests import probing
 from tests import redis_probing
-from tests.functional.test_sentinel import NAME
-from tests.functional.test_sentinel import PASSWORD
-from tests.functional.test_sentinel import sentinel
-from tests.functional.test_sentinel import state
+from tests import sentinels
 from tests.servers import elsewhere
 from tests.servers import process
 from tests.servers import redis as redis_server
@@ -35,7 +32,8 @@ TLS = 'jobboard_redis_backend_ssl_options'
 @pytest.fixture
 def probe(probe_redis):
     def run(server, **options):
-        return probe_redis(server, jobboard_redis_sentinel=NAME, **options)
+        return probe_redis(server, jobboard_redis_sentinel=sentinels.NAME,
+                           **options)
     return run
 
 
@@ -44,7 +42,8 @@ def works(write_config):
     """A function: whether a worker can work by way of a Sentinel."""
     def run(server, **options):
         return clients.work(write_config(**{
-            'jobboard_enabled': True, 'jobboard_redis_sentinel': NAME,
+            'jobboard_enabled': True,
+            'jobboard_redis_sentinel': sentinels.NAME,
             'jobboard_backend_hosts': server.host,
             'jobboard_backend_port': server.port,
             'jobboard_backend_namespace': probing.name('there'), **options}))
@@ -66,8 +65,9 @@ def there(announced, **options):
             place = redis_server.Redis(host=announced(host),
                                        port=master.port)
             with redis_server.Sentinel(
-                    NAME, place, host=host.address, inside=host.inside,
-                    bind=('127.0.0.1', host.address), protected_mode='no',
+                    sentinels.NAME, place, host=host.address,
+                    inside=host.inside, bind=('127.0.0.1', host.address),
+                    protected_mode='no',
                     settings={'down-after-milliseconds': 5000}) as watcher:
                 yield host, master, watcher
             place.close()
@@ -83,7 +83,8 @@ def fix(watcher, remedy, address):
     for words in redis_probing.commands(remedy):
         watcher.command(*(w.replace('ADDRESS', address).replace(
             'NAME', address) for w in words))
-    process.wait_until(lambda: state(watcher).get('runid'), 'not looked', 20)
+    process.wait_until(lambda: sentinels.state(watcher).get('runid'),
+                       'not looked', 20)
 
 
 def test_loopback_of_another_host(probe, works):
@@ -106,7 +107,7 @@ def test_loopback_of_another_host(probe, works):
 def test_address_that_only_the_other_host_reaches(probe, works):
     """As the address of a container."""
     with there(lambda host: host.hidden) as (host, master, watcher):
-        process.wait_until(lambda: state(watcher).get('runid'),
+        process.wait_until(lambda: sentinels.state(watcher).get('runid'),
                            'not looked', 20)
         found = probing.only(probe(watcher), 'jobboard.sentinel-address')
         assert found.host == f'{host.hidden}:{master.port}'
@@ -119,8 +120,9 @@ def test_address_that_only_the_other_host_reaches(probe, works):
 
 def announcing(name):
     """What a Sentinel says of a master that has a name, and is up."""
-    state = {'name': NAME, 'ip': name, 'port': '6379', 'runid': 'x' * 40,
-             'flags': 'master', 'num-other-sentinels': '0', 'quorum': '1'}
+    state = {'name': sentinels.NAME, 'ip': name, 'port': '6379',
+             'runid': 'x' * 40, 'flags': 'master',
+             'num-other-sentinels': '0', 'quorum': '1'}
     return f'*1\r\n%{len(state)}\r\n'.encode() + b''.join(
         b'$%d\r\n%s\r\n' % (len(word), word.encode())
         for pair in state.items() for word in pair)
@@ -148,19 +150,21 @@ def test_addresses_that_mean_each_host_itself(host, here):
 
 
 def test_sentinel_without_the_password_of_the_master(probe, works):
-    login = {'jobboard_backend_password': PASSWORD}
-    with redis_server.Redis(requirepass=PASSWORD) as master:
-        with sentinel(master) as server:
+    login = {'jobboard_backend_password': probing.PASSWORD}
+    with redis_server.Redis(requirepass=probing.PASSWORD) as master:
+        with sentinels.one(master) as server:
             process.wait_until(
-                lambda: 'o_down' in state(server)['flags'], 'not down')
+                lambda: 'o_down' in sentinels.state(server)['flags'],
+                'not down')
             found = probing.only(probe(server, **login),
                                  'jobboard.sentinel-unknown-master')
             assert 'auth-pass' in found.message
             assert found.host == jobboards.peer(master)
             assert 'error' in works(server, **login)
-            redis_probing.run(server, found.remedy, PASSWORD)
+            redis_probing.run(server, found.remedy, probing.PASSWORD)
             process.wait_until(
-                lambda: 'down' not in state(server)['flags'], 'still down')
+                lambda: 'down' not in sentinels.state(server)['flags'],
+                'still down')
             assert probe(server, **login) == []
             assert works(server, **login) == {'jobs': []}
 
@@ -172,10 +176,10 @@ def test_certificate_for_the_name_alone(probe, works, authority):
             'sentinel-name', hosts=('localhost',)),
                             ca=authority.cert) as master:
         with redis_server.Sentinel(
-                NAME, master, tls=authority.server('sentinel-named'),
+                sentinels.NAME, master, tls=authority.server('sentinel-named'),
                 ca=authority.cert, tls_replication='yes') as server:
             tls['jobboard_redis_sentinel_ssl_options'] = tls[TLS]
-            process.wait_until(lambda: state(server).get('runid'),
+            process.wait_until(lambda: sentinels.state(server).get('runid'),
                                'not looked', 20)
             found = probing.only(probe(server, **tls), 'jobboard.tls')
             assert 'Sentinels announce' in found.message

@@ -18,6 +18,7 @@ import gzip
 import http.client
 import http.server
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from tests.servers import process
@@ -132,3 +133,11 @@ class Reverse:
                 """Print nothing."""
 
         return Handler
+
+
+class Slow(Reverse):
+    """Answers after *pause* seconds, which its user sets."""
+
+    def answer(self, *args):
+        time.sleep(self.pause)
+        return super().answer(*args)

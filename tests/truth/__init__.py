@@ -14,9 +14,9 @@
 """Whether a verdict is right: what the check says, and what a worker does.
 
 A case is a system, of :mod:`databases` and :mod:`jobboards`, and what is
-otherwise in its configuration than in a good one, of :mod:`changes` and
-:mod:`odd`. Its name says all of that, and brings it about again:
-``python -m tests.truth --case mariadb/redis-acl/port=closed``.
+otherwise in its configuration than in a good one, of :mod:`changes`,
+:mod:`values` and :mod:`odd`. Its name says all of that, and brings it about
+again: ``python -m tests.truth --case mariadb/redis-acl/port=closed``.
 
 :mod:`judging` lets ``upgrade check`` judge it, and then :mod:`worker` be a
 worker; :mod:`stricter` has what is a failure on purpose although a worker

@@ -21,6 +21,7 @@ from tests.truth import changes
 from tests.truth import databases
 from tests.truth import jobboards
 from tests.truth import odd
+from tests.truth import values
 
 #: How often a system is sound, with the other one as it may be.
 _SOUND = 0.88
@@ -86,7 +87,7 @@ class Drawing:
         way, = self._random.choices(list(_WAYS), _WAYS.values())
         if way == '=':
             return changes.value_name(option, self._random.choice(
-                list(changes.VALUES[option])))
+                list(values.VALUES[option])))
         if way == '@':
             return changes.spelling_name(option, self._random.choice(
                 list(changes.SPELLINGS)))

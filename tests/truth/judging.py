@@ -35,6 +35,7 @@ from tests.truth import databases
 from tests.truth import jobboards
 from tests.truth import lab as labs
 from tests.truth import stricter
+from tests.truth import systems
 
 #: Cases that are judged at the same time: most of it is waiting.
 LANES = 2
@@ -134,7 +135,7 @@ class Case:
     def __init__(self, lab: labs.Lab, name: str):
         self.name = name
         database, board, *names = name.split('/')
-        self.system = changes.system(
+        self.system = systems.system(
             lab, lab.server(f'database {database}', _made(
                 lab, databases.database.kinds[database])),
             lab.server(f'board {board}', _made(

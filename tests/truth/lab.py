@@ -105,10 +105,15 @@ class Kind(NamedTuple):
 
 
 class Table:
-    """Kinds by name, in the order in which they stand in the module."""
+    """Kinds by name, in the order in which they stand in a module.
 
-    def __init__(self) -> None:
+    :param tables: those whose kinds are also in this one, one after the other
+    """
+
+    def __init__(self, *tables: 'Table') -> None:
         self.kinds: dict[str, Kind] = {}
+        for table in tables:
+            self.kinds |= table.kinds
 
     def __call__(self, name: str, *traits: str, weight: int = 1,
                  since: int = 0):

@@ -24,6 +24,7 @@ from octavia_v2_checks import findings
 from octavia_v2_checks import settings
 from octavia_v2_checks.checks import config
 from tests.unit import config_cases
+from tests.unit import fragments
 from tests.unit import test_config_properties
 
 CASES = [c for c in [*config_cases.PRESENT, *config_cases.ABSENT]
@@ -62,7 +63,7 @@ def validated(monkeypatch, definitions, path):
 @pytest.mark.parametrize('case', CASES, ids=lambda c: c.id)
 def test_nothing_that_others_refuse_passes(tmp_path, monkeypatch, definitions,
                                            case):
-    content = config_cases.text(case.fragment).replace('§', '')
+    content = fragments.text(case.fragment).replace('§', '')
     path = tmp_path / 'octavia.conf'
     path.write_text(content, encoding='utf-8')
     loaded = settings.load([('file', str(path))])

@@ -24,6 +24,7 @@ from octavia_v2_checks import settings
 from octavia_v2_checks.checks import config
 from octavia_v2_checks.upstream import versions
 from tests.unit import config_cases
+from tests.unit import fragments
 
 
 def name_of(case):
@@ -33,7 +34,7 @@ def name_of(case):
 
 def findings(tmp_path, monkeypatch, case):
     """Return what is found, and the line that is marked."""
-    content = config_cases.text(case.fragment)
+    content = fragments.text(case.fragment)
     marked = [n for n, line in enumerate(content.split('\n'), 1)
               if line.endswith('§')]
     path = tmp_path / 'octavia.conf'
@@ -85,7 +86,7 @@ def test_no_secret_is_in_a_message(tmp_path, monkeypatch):
 
 def check(tmp_path, fragment):
     path = tmp_path / 'octavia.conf'
-    path.write_text(config_cases.text(fragment))
+    path.write_text(fragments.text(fragment))
     return list(config.mistakes(settings.load([('file', str(path))]),
                              target_release='19.0'))
 

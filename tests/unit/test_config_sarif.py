@@ -23,6 +23,7 @@ import pytest
 from octavia_v2_checks import settings
 from octavia_v2_checks import validate
 from tests.unit import config_cases
+from tests.unit import fragments
 
 CONTENT = ('[task_flow]\r\njobboard_enabled = true\r\nengine = x\r\n'
            'persistence_connection = mysql+pymysql://o:c4nary@db\r\n'
@@ -107,4 +108,4 @@ def test_a_finding_without_a_file(rendered, monkeypatch):
     'case', {c.id: c for c in config_cases.PRESENT}.values(),
     ids=lambda c: c.id)
 def test_every_id(rendered, case):
-    rendered(config_cases.text(case.fragment).replace('§', ''))
+    rendered(fragments.text(case.fragment).replace('§', ''))

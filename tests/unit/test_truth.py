@@ -31,6 +31,8 @@ from tests.truth import odd
 from tests.truth import page
 from tests.truth import record
 from tests.truth import stricter
+from tests.truth import systems
+from tests.truth import values
 
 OPTIONS = {option.dest for option in opts.task_flow_opts()}
 
@@ -54,21 +56,21 @@ def system():
         'jobboard_backend_namespace': jobboards.NAMESPACE,
         'jobboard_backend_hosts': '127.0.0.1', 'jobboard_backend_port': '4',
         jobboards.REDIS_TLS: 'ssl:True,ssl_ca_certs:/ca'}, environ={})
-    return changes.system(lab, database, board)
+    return systems.system(lab, database, board)
 
 
 def test_every_option_has_values_spellings_and_odd_texts():
-    assert changes.VALUES.keys() == OPTIONS
+    assert values.VALUES.keys() == OPTIONS
     assert {name.partition('.')[0] for name in odd.STRATEGIES} == OPTIONS
     assert changes.FAMILIES.keys() <= OPTIONS
     families = {kind.family for kind in jobboards.board.kinds.values()}
     assert set().union(*changes.FAMILIES.values()) == families
 
 
-@pytest.mark.parametrize('option', changes.VALUES)
+@pytest.mark.parametrize('option', values.VALUES)
 def test_every_change_makes_a_text(system, option):
     names = [
-        *(changes.value_name(option, name) for name in changes.VALUES[option]),
+        *(changes.value_name(option, name) for name in values.VALUES[option]),
         *(changes.spelling_name(option, name) for name in changes.SPELLINGS)]
     texts = set()
     for name in names:

@@ -24,6 +24,7 @@ from octavia_v2_checks.settings import files
 from octavia_v2_checks.settings import parsed
 from octavia_v2_checks.settings import providers
 from tests.unit import config_cases
+from tests.unit import fragments
 
 CASES = [c for c in [*config_cases.PRESENT, *config_cases.ABSENT]
          if c.id not in ('parse-error', 'encoding')]
@@ -42,7 +43,7 @@ def test_both_readers_read_the_same(tmp_path, monkeypatch, case):
     for name, value in case.environ.items():
         monkeypatch.setenv(name, value)
     path = tmp_path / 'octavia.conf'
-    path.write_text(config_cases.text(case.fragment).replace('§', ''))
+    path.write_text(fragments.text(case.fragment).replace('§', ''))
     found = parsed.of(program('--config-file', str(path)))
     assert settings.load((), parsed=found).unknown is None
 
