@@ -13,8 +13,10 @@
 """Thousands of jobs: all are counted, and the memory stays flat."""
 
 import json
+import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -22,6 +24,7 @@ import time
 
 import pytest
 
+from octavia_v2_checks.backends.redis import board as redis_board
 from octavia_v2_checks.checks import inflight
 from tests import boards
 from tests import commands
@@ -40,6 +43,7 @@ CROWD = 40000
 RUN = """
 import sys
 from octavia_v2_checks import cli
+from octavia_v2_checks.backends.redis import board as redis_board
 from octavia_v2_checks.checks import inflight
 inflight._CROWD = int(sys.argv.pop(1))
 cli.main()
@@ -54,7 +58,7 @@ PLACES = {'redis': boards.RedisPlace, 'zookeeper': boards.ZooKeeperPlace,
 @pytest.fixture(scope='module')
 def redis():
     """One whose jobs other tests need not copy."""
-    with redis_server.Redis() as server:
+    with redis_server.Redis(save='') as server:
         yield server
 
 
@@ -155,6 +159,26 @@ def test_too_many_jobs_that_cannot_be_built(fill, mariadb, monkeypatch):
     assert '20 jobs cannot be resumed: octavia.gone.function' in (
         found['inflight.flow-unresolvable'].message)
     assert 'inflight.undetermined' in found
+
+
+def test_jobs_that_take_too_long(fill, redis, monkeypatch):
+    """Without +hscan, a server sends all of them at once."""
+    monkeypatch.setattr(inflight, '_CROWD', 10)
+    place = fill('redis', 20)
+    pages = redis_board.RedisBoard.pages
+
+    def stop(board):
+        os.kill(redis.pid, signal.SIGSTOP)
+        return pages(board)
+
+    monkeypatch.setattr(redis_board.RedisBoard, 'pages', stop)
+    try:
+        found = probing.only(probing.probe('inflight', place.config(), 6, 1),
+                             'inflight.undetermined')
+    finally:
+        os.kill(redis.pid, signal.SIGCONT)
+    assert 'has 20 jobs' in found.message
+    assert ' 0 jobs and 20 flows were compared' in found.message
 
 
 class Memory(threading.Thread):

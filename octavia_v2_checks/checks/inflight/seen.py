@@ -49,6 +49,7 @@ class Seen:
         self.board = board
         #: How many jobs there were at the beginning.
         self.count = count
+        self.trashed = board.trashed()
         #: What the numbers of jobs in some state are parts of, if not all.
         self.among = ''
         self.waiting, self.claimed, self.orphaned = (
@@ -221,11 +222,10 @@ class Seen:
 
     def _leftovers(self):
         """Yield what has ended and was not removed."""
-        trashed = self.board.trashed()
-        if trashed:
+        if self.trashed:
             yield self._report(
-                'jobs-trashed', f'{work.number(trashed, "job")} in the trash '
-                f'of {self.board.trash}.',
+                'jobs-trashed', f'{work.number(self.trashed, "job")} in the '
+                f'trash of {self.board.trash}.',
                 'Run the check resources for their load balancers, then '
                 'empty the trash. ' + self.board.emptying())
         with self.asking():
