@@ -12,8 +12,10 @@
 
 """Octavia's own commands, run in subprocesses with the tests' Python."""
 
+from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
+import itertools
 import os
 import pathlib
 import subprocess
@@ -126,6 +128,22 @@ def checks(*args: str, timeout: float = TIMEOUT,
            **extra: str) -> subprocess.CompletedProcess[str]:
     """Run ``octavia-v2-checks args``."""
     return run('octavia-v2-checks', *args, timeout=timeout, **extra)
+
+
+def config_writer(folder: pathlib.Path) -> Callable[..., pathlib.Path]:
+    """A function that writes an octavia.conf; see the fixture write_config."""
+    numbers = itertools.count()
+
+    def write(sections=None, **task_flow):
+        everything = {
+            'api_settings': {'enabled_provider_drivers':
+                             'amphora:The amphora driver'},
+            **(sections or {}), 'task_flow': task_flow}
+        path = folder / f'octavia-{next(numbers)}.conf'
+        path.write_text(config_text(everything))
+        return path
+
+    return write
 
 
 def config_text(sections: dict[str, dict[str, object]]) -> str:

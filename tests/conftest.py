@@ -18,9 +18,7 @@ the servers fails those tests: ``tools/test`` installs all of them.
 """
 
 import gc
-import itertools
 import os
-import pathlib
 import signal
 
 import pytest
@@ -161,18 +159,7 @@ def write_config(tmp_path):
     sections go into ``sections={'database': {'connection': url}}``. The
     amphora provider is enabled unless ``api_settings`` says otherwise.
     """
-    numbers = itertools.count()
-
-    def write(sections=None, **task_flow) -> pathlib.Path:
-        everything = {
-            'api_settings': {'enabled_provider_drivers':
-                             'amphora:The amphora driver'},
-            **(sections or {}), 'task_flow': task_flow}
-        path = tmp_path / f'octavia-{next(numbers)}.conf'
-        path.write_text(commands.config_text(everything))
-        return path
-
-    return write
+    return commands.config_writer(tmp_path)
 
 
 @pytest.fixture

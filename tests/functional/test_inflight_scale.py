@@ -69,19 +69,32 @@ def zookeeper():
         yield server
 
 
+def filled(driver, server, mariadb, write_config, count, atoms=2, **options):
+    """A filled board, and a file that names it."""
+    url, sql = databases.mysql(mariadb)
+    place = PLACES[driver](server, url, sql, write_config)
+    getattr(filling, driver)(server, place.namespace, count, **options)
+    filling.mariadb(mariadb, url.rpartition('/')[2], count, atoms)
+    place.close()
+    return place
+
+
 @pytest.fixture
 def fill(request, mariadb, write_config):
-    """A function: a filled board, and a file that names it."""
-    def make(driver, count, atoms=2, **options):
-        server = request.getfixturevalue(driver)
-        url, sql = databases.mysql(mariadb)
-        place = PLACES[driver](server, url, sql, write_config)
-        getattr(filling, driver)(server, place.namespace, count, **options)
-        filling.mariadb(mariadb, url.rpartition('/')[2], count, atoms)
-        place.close()
-        return place
+    """A function: a filled board on a server of this module."""
+    def make(driver, count, **options):
+        return filled(driver, request.getfixturevalue(driver), mariadb,
+                      write_config, count, **options)
 
     return make
+
+
+@pytest.fixture(scope='module')
+def hundred_thousand(redis, mariadb, tmp_path_factory):
+    """A board with so many jobs."""
+    folder = tmp_path_factory.mktemp('hundred-thousand')
+    return filled('redis', redis, mariadb, commands.config_writer(folder),
+                  100000, atoms=0)
 
 
 def look(place, crowd=inflight._CROWD):
@@ -215,9 +228,9 @@ class Memory(threading.Thread):
 
 
 @pytest.mark.parametrize('scans', [True, False])
-def test_a_hundred_thousand_jobs(fill, redis, scans):
+def test_a_hundred_thousand_jobs(hundred_thousand, redis, scans):
     """Within the default deadline, in 150 MiB, whatever the account may."""
-    place = fill('redis', 100000, atoms=0)
+    place = hundred_thousand
     account = redis_probing.Account(redis, None)
     redis.command('ACL', 'SETUSER', account.name, f'~{place.namespace}:*',
                   *(['+hscan'] if scans else []))
