@@ -50,19 +50,18 @@ def pytest_configure(config):
 #: Seconds of the modules that take longest, so that no worker begins them
 #: when the others have nothing left. Their order is what matters.
 SLOWEST = {
-    'test_provision': 150, 'test_inflight': 80, 'test_etcd_client': 90,
-    'test_endings': 110, 'test_read_only': 80, 'test_inflight_scale': 80,
-    'test_matrix': 80, 'test_zookeeper_worker': 70, 'test_drill': 70,
+    'test_provision': 150, 'test_endings': 110, 'test_etcd_reverse': 105,
+    'test_read_only': 80, 'test_inflight_scale': 80, 'test_matrix': 80,
+    'test_inflight': 70, 'test_zookeeper_worker': 70, 'test_drill': 70,
     'test_ways_in': 70, 'test_role': 70, 'test_redis_verdicts': 60,
-    'test_database_places': 60,
-    'test_database_clusters': 60, 'test_secrets': 60,
-    'test_guide': 50, 'test_zookeeper_faults': 50, 'test_drill_faults': 50,
-    'test_etcd_reverse': 60, 'test_hook': 45, 'test_resources': 45,
-    'test_releases': 45, 'test_truth': 45, 'test_database_locks': 40,
-    'test_inflight_flows': 40, 'test_persistence_mysql': 35,
-    'test_migration': 30, 'test_persistence_mysql_faults': 25,
-    'test_migration_rights': 10, 'test_migration_sqlite': 10,
-    'test_etcd_faults': 25, 'test_etcd_tls': 25}
+    'test_database_places': 60, 'test_database_clusters': 60,
+    'test_secrets': 60, 'test_inflight_flows': 50, 'test_guide': 50,
+    'test_zookeeper_faults': 50, 'test_drill_faults': 50,
+    'test_etcd_client': 45, 'test_persistence_mysql': 45, 'test_hook': 45,
+    'test_resources': 45, 'test_releases': 45, 'test_truth': 45,
+    'test_database_locks': 40, 'test_etcd_faults': 40, 'test_migration': 35,
+    'test_persistence_mysql_faults': 15, 'test_etcd_tls': 10,
+    'test_migration_rights': 8, 'test_migration_sqlite': 7}
 
 
 def pytest_collection_modifyitems(config, items):
