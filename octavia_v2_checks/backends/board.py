@@ -65,7 +65,7 @@ class Board(Protocol):
 
     def pages(self) -> Iterator[list[Job]]:
         """Yield all jobs, some at a time; those that stay throughout are not
-        missed.
+        missed, unless there are more than 20,000.
         """
         ...
 

@@ -20,6 +20,7 @@ server: the fields of an :class:`refusals.Refusal`.
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+import itertools
 import socket
 from typing import Any
 
@@ -154,11 +155,19 @@ class Server(asking.Asking):
             cursor, items = self._checked(answer, 'HSCAN', 2)
             yield list(self._postings(items))
 
-    def load(self, key: str) -> None:
-        """Fetch all postings in a hash at once, for :meth:`loaded`."""
-        with self._connection.shrinking(0, posting.read):
+    def load(self, key: str, most: int) -> None:
+        """Fetch all postings in a hash at once, for :meth:`loaded`.
+
+        :param most: how many of them are read
+        """
+        numbers = itertools.count()
+
+        def read(data):
+            return posting.read(data) if next(numbers) < most else None
+
+        with self._connection.shrinking(0, read):
             answer, = self.ask([('HGETALL', key)])
-        self._items = self._checked(answer, 'HGETALL')
+        self._items = self._checked(answer, 'HGETALL')[:2 * most]
 
     def loaded(self) -> Iterator[list[tuple]]:
         """Yield what :meth:`load` has fetched as :meth:`scan` does."""

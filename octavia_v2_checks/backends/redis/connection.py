@@ -33,6 +33,9 @@ _CLIENT = 'octavia_v2_checks.backends.redis.client'
 #: piece.
 _RESERVE = 0.3
 
+#: How many postings of such a listing are read: more than a check compares.
+_MOST = 25000
+
 
 def options_of(settings: settings_.Settings) -> dict[str, Any]:
     """Return the arguments of redis-py, as plain data.
@@ -148,7 +151,8 @@ class Connection:
         # Workers do not scan, so their account may not be allowed to; they
         # request all at once.
         left = self._deadline.left() - _RESERVE * self._deadline.seconds
-        self._child.ask('load', key, clock=clocks.Clock(max(left, 0)))
+        self._child.ask('load', key, _MOST,
+                        clock=clocks.Clock(max(left, 0)))
         yield from self._child.pages('loaded')
 
     def fault(self, refused: refusals.Refusal, command: str) -> net.Fault:
