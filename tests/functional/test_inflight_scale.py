@@ -105,7 +105,7 @@ def look(place, crowd=inflight._CROWD):
     done = subprocess.run(
         [sys.executable, '-c', RUN, str(crowd), '--config-file',
          str(place.config()), 'upgrade', 'check', '--only', 'inflight',
-         '--json', '--deadline', '60'],
+         '--json', '--deadline', '60', '--probe-timeout', '20'],
         capture_output=True, text=True, env=commands.environment(), cwd='/')
     check, = json.loads(done.stdout)['checks']
     assert int(done.stderr.split()[-2]) < 100 * 1024
@@ -155,7 +155,7 @@ def test_large_postings(fill, driver):
     """More in one page than a server may answer at once, one at a time."""
     _, found = look(fill(driver, 60, payload='x' * 500000))
     assert set(found) == {'inflight.jobs-waiting', 'inflight.jobs-claimed',
-                          'inflight.jobs-orphaned'}
+                          'inflight.jobs-orphaned'}, found
     assert found['inflight.jobs-waiting'].startswith('30 jobs')
 
 
