@@ -18,6 +18,7 @@ import dataclasses
 from octavia_v2_checks import settings as settings_
 from octavia_v2_checks import statements
 from octavia_v2_checks.checks.config import dburl
+from octavia_v2_checks.upstream import broken
 
 #: What redis-py and the jobboard check send to a Sentinel.
 _SENTINEL_COMMANDS = ('SENTINEL MASTERS', 'SENTINEL CKQUORUM')
@@ -52,9 +53,13 @@ def blocks(settings: settings_.Settings) -> Iterator[Block]:
         'zookeeper_taskflow_driver': _zookeeper,
         'etcd_taskflow_driver': _etcd,
     }[settings.get('jobboard_backend_driver')](settings)
+    url = dburl.parse(settings.get('persistence_connection'))
+    known = broken.migration(url.dialect) if url else None
     yield Block(
         'Any one controller, once octavia.conf has this section',
-        statements=('octavia-db-manage upgrade_persistence',
+        # What TaskFlow cannot do would be the next failure.
+        statements=(*([known.command] if known else []),
+                    'octavia-db-manage upgrade_persistence',
                     'octavia-v2-checks upgrade check'))
 
 

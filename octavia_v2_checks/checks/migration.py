@@ -71,7 +71,7 @@ class _Look:
     def __init__(self, base: database.Database,
                  settings: settings_.Settings):
         self.base = base
-        self.broken = _broken(base.kind)
+        self.broken = broken.migration(base.kind)
         first = f'{self.broken.command} && ' if self.broken else ''
         self.command = (f'{first}octavia-db-manage{settings.config_args} '
                         f'upgrade_persistence')
@@ -332,16 +332,6 @@ class _Look:
                 f'ALTER TABLE {t} OWNER TO {user};' for t in others),
                 account)
         return [], None, account
-
-
-def _broken(kind):
-    """Return what keeps the installed TaskFlow from migrating, or None."""
-    taskflow = versions.installed('taskflow')
-    sqlalchemy = versions.installed('SQLAlchemy')
-    found = broken.lookup('taskflow', taskflow, f'migration-{kind}')
-    if not found and sqlalchemy and not versions.older(sqlalchemy, '2.0'):
-        found = broken.lookup('taskflow', taskflow, 'migration-sqlalchemy-2')
-    return found
 
 
 def _matches(pattern, name):

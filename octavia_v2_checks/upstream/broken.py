@@ -89,3 +89,16 @@ def lookup(distribution: str, version: str | None, setup: str
             if not early and not late:
                 return row
     return None
+
+
+def migration(kind: str) -> Broken | None:
+    """Return what keeps the installed TaskFlow from migrating, or None.
+
+    :param kind: of database, such as ``mysql``
+    """
+    taskflow = versions.installed('taskflow')
+    found = lookup('taskflow', taskflow, f'migration-{kind}')
+    sqlalchemy = versions.installed('SQLAlchemy')
+    if not found and sqlalchemy and not versions.older(sqlalchemy, '2.0'):
+        found = lookup('taskflow', taskflow, 'migration-sqlalchemy-2')
+    return found

@@ -271,6 +271,22 @@ def test_one_sql_form_for_mariadb_and_mysql():
         "REFERENCES ON `x``y`.* TO 'o'''@'%';"]
 
 
+@pytest.mark.parametrize('scheme, taskflow, library, helps', [
+    ('mysql+pymysql', '6.0.0', '2.0.54', 'taskflow~=6.0.1'),
+    ('postgresql', '5.6.1', '2.0.54', 'taskflow~=5.7.0'),
+    ('postgresql', '6.0.0', '2.0.54', None),
+    ('mysql+pymysql', '6.0.1', '2.0.54', None)])
+def test_a_taskflow_that_cannot_migrate(older_client, scheme, taskflow,
+                                        library, helps):
+    older_client(taskflow, 'taskflow')
+    older_client(library, 'SQLAlchemy')
+    *before, migrate, _ = statements(sample.render('redis', [
+        f'persistence_connection={scheme}://o:p@db/x'], True))
+    assert migrate == 'octavia-db-manage upgrade_persistence'
+    assert ('pip install' in before[-1]) == bool(helps)
+    assert helps is None or helps in before[-1]
+
+
 def test_an_octavia_without_acl_users(monkeypatch):
     """Before 14.0 there is the password of the server alone."""
     monkeypatch.setattr(config, '_installed', lambda: (13, 0))

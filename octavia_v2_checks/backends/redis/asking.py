@@ -24,7 +24,7 @@ from octavia_v2_checks.backends import witness
 from octavia_v2_checks.backends.redis import errors
 from octavia_v2_checks.backends.redis import refusals
 from octavia_v2_checks.backends.redis import wire
-from octavia_v2_checks.upstream import clients_redis
+from octavia_v2_checks.upstream import broken
 from octavia_v2_checks.upstream import versions
 
 _TLS = 'jobboard_redis_backend_ssl_options'
@@ -74,17 +74,14 @@ class Asking:
         """
         name = type(exc).__name__
         sentinel = self._options['jobboard_redis_sentinel'] is not None
-        taskflow = versions.numbers('taskflow') or clients_redis.FILTERS
-        if (sentinel and name == 'TypeError'
-                and taskflow < clients_redis.FILTERS):
+        installed = versions.installed('taskflow')
+        known = broken.lookup('taskflow', installed, 'sentinel-without-tls')
+        if sentinel and name == 'TypeError' and known:
             return net.Fault(
-                'client-fails', f'Workers stop with {name}: TaskFlow before '
-                                f'6.0.0 passes all of {_TLS} to redis-py, '
-                                'whose connections through Sentinel accept no '
-                                'ssl_* without TLS.',
+                'client-fails', f'Workers stop with {name}: with TaskFlow '
+                                f'{installed}, {known.fails}.',
                 f'Set {_TLS} in [task_flow] to ssl:False, without any ssl_*, '
-                'or install TaskFlow 6.0.2, which does not need '
-                'that.', option=_TLS)
+                f'or: {known.command}', option=_TLS)
         if sentinel and name == 'ValueError':
             return net.Fault(
                 'client-fails', f'Workers stop with {name}: TaskFlow does not '
