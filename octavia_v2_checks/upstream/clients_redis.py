@@ -45,6 +45,9 @@ _QUIET = (6, 5)
 #: The first Octavia with options for the Sentinels themselves.
 _SENTINEL_OPTIONS = (15,)
 
+#: The first Octavia with an option for the number of the database.
+_DATABASE = (16,)
+
 #: The first Octavia that keeps existing brackets of an address.
 _ESCAPES = (16,)
 
@@ -74,7 +77,7 @@ def arguments(options: Mapping[str, Any], taskflow: Version = None,
     :param options: the values of :data:`OPTIONS`
     :raises Exception: what stops a worker in the same way
     """
-    given = _of_redis(options)
+    given = _of_redis(options, octavia)
     client = {name: convert(given[name])
               for name, convert in _converters().items() if name in given}
     quiet = not taskflow or taskflow >= _QUIET
@@ -94,11 +97,12 @@ def arguments(options: Mapping[str, Any], taskflow: Version = None,
     return Arguments(client, sentinels, name, sentinel, quiet)
 
 
-def _of_redis(options):
+def _of_redis(options, octavia):
     """Return Octavia's description of the board, ssl options last."""
     given = {'host': options['jobboard_backend_hosts'][0],
-             'port': options['jobboard_backend_port'],
-             'db': options['jobboard_redis_backend_db']}
+             'port': options['jobboard_backend_port']}
+    if not octavia or octavia >= _DATABASE:
+        given['db'] = options['jobboard_redis_backend_db']
     for name in 'username', 'password':
         value = options[f'jobboard_backend_{name}']
         if value is not None:
