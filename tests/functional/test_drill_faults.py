@@ -128,17 +128,16 @@ def test_claim_that_never_ends(site):
 
 
 def test_claim_that_lasts_long(site):
-    site.configure(jobboard_expiration_time=1)
     with site.untouched():
         result = site.run(at={KILLED: lambda: site.place.server.command(
-            'PEXPIRE', owned(site), 4000)})
+            'PEXPIRE', owned(site), 9000)})
     assert drills.steps(result) == drills.WHOLE
     found, = result.findings
     assert (found.id, found.severity.name) == ('drill.resumed-late',
                                                'WARNING')
     assert result.exit_code == 1
-    assert 'claims should end after 1 s' in found.message
-    assert result.resumed_after > 3
+    assert f'claims should end after {drills.CLAIM} s' in found.message
+    assert result.resumed_after > 8
 
 
 def test_board_that_forgets(site):

@@ -19,6 +19,7 @@ import pytest
 from tests import mysql_probing as mysql
 from tests import probing
 from tests.servers import mariadb as mariadb_server
+from tests.servers import process
 
 
 @pytest.fixture
@@ -188,7 +189,7 @@ def test_too_many_connections(write_config):
         spot = mysql.Place(server, write_config)
         assert spot.probe() == []
         # One connection above the limit is kept for administrators.
-        held = [server.connect() for _ in range(11)]
+        held = process.hold(server, 11)
         found = probing.only(spot.probe(), 'persistence.too-many-connections')
         assert '1040' in found.message
         for connection in held:

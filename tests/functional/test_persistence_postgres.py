@@ -17,6 +17,7 @@ import pytest
 from tests import migrations
 from tests import probing
 from tests.servers import postgres as postgres_server
+from tests.servers import process
 from tests.servers import scripts
 
 PASSWORD = probing.PASSWORD
@@ -160,7 +161,7 @@ def test_server_out_of_connections(write_config, driver):
     with postgres_server.PostgreSQL(
             max_connections=8, superuser_reserved_connections=3) as server:
         spot = Place(server, write_config, driver)
-        held = [server.connect() for _ in range(5)]
+        held = process.hold(server, 5)
         probing.only(spot.probe(), 'persistence.too-many-connections')
         for connection in held:
             connection.close()

@@ -134,6 +134,24 @@ def wait_until(condition, what: str, timeout: float = START_TIMEOUT) -> None:
         time.sleep(0.03)
 
 
+def hold(server, number: int) -> list:
+    """Connections of an administrator, which the caller closes.
+
+    :param number: all that the server has; earlier ones may be about to end
+    """
+    held = []
+
+    def complete():
+        try:
+            held.append(server.connect())
+        except Exception:
+            return False
+        return len(held) == number
+
+    wait_until(complete, f'fewer than {number} connections')
+    return held
+
+
 def _as(user: str | None) -> list[str]:
     if user is None:
         return []

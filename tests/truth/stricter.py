@@ -66,13 +66,13 @@ REASONS: dict[str, list[Reason]] = {
         'the next migration fails.', 'lacks index')],
     'config.persistence-url': [Reason(
         'A name that nobody gives a database: more likely a mistake in the '
-        'URL.', 'in the name of its database')],
+        'URL.', 'in the name of the database')],
     'config.host-invalid': [Reason(
         'Not every program reads such an address: a leading zero makes it '
-        'octal for some, and is an error for others.', 'is no IPv4 address')],
+        'octal for some, and is an error for others.', 'is not an IPv4 address')],
     'config.dict-unknown-key': [_BY_CHANCE],
     'config.dict-missing-key': [Reason(_UNPROTECTED, 'TLS is off')],
-    'config.dict-value': [Reason(_UNPROTECTED, 'takes it for no')],
+    'config.dict-value': [Reason(_UNPROTECTED, 'treats it as no')],
     'config.placeholder': [
         Reason('A placeholder in the place of a password: the server asks '
                'for none, or for one that everybody knows.', 'password'),
@@ -86,7 +86,7 @@ REASONS: dict[str, list[Reason]] = {
                'worker that died.', 'jobboard_expiration_time is empty'),
         Reason('The thread that renews claims never rests, or ends at once.',
                'jobboard_expiration_time = [-+0_ ]'),
-        Reason(_BY_CHANCE.text, 'is indented, so oslo.config takes it'),
+        Reason(_BY_CHANCE.text, 'is indented, so oslo.config treats it'),
         Reason('Threads below one: any other jobboard, and Octavia without '
                'one, fails.', 'max_workers = ')],
     'config.unknown-option': [_BY_CHANCE],
