@@ -14,6 +14,7 @@
 
 from collections.abc import Iterator
 import contextlib
+import gc
 import importlib
 import os
 import signal
@@ -54,6 +55,10 @@ def serve(sock: socket.socket, seconds: float, target: str, args: tuple
         os.setsid()
     global _parent  # noqa: PLW0603 - a process has one parent
     _parent = channel.Channel(sock)
+    # To look at what was inherited would copy it, and what is imported for
+    # the first answer stays.
+    gc.freeze()
+    gc.disable()
     module, _, name = target.partition(':')
     server: Any = None
     pages_of: dict[int, Iterator] = {}
@@ -73,6 +78,7 @@ def serve(sock: socket.socket, seconds: float, target: str, args: tuple
                 pages_of[len(pages_of)] = answer
                 answer = len(pages_of) - 1
             _parent.send('answer', answer)
+            gc.enable()
         except channel.Gone:
             break
         except net.Portable as exc:
