@@ -48,6 +48,7 @@ import warnings
 import stevedore
 
 import octavia_v2_checks
+from octavia_v2_checks import plugins
 
 #: Where the server's socket is; set by the first process of a test run.
 PLACE = 'OCTAVIA_TESTS_ZYGOTE'
@@ -266,6 +267,7 @@ def _load(modules):
             importlib.import_module(name)
     # Another user may not be allowed to look into this Python.
     stevedore.ExtensionManager('oslo.config.driver')
+    plugins.find('octavia_v2_checks.reports')
 
 
 def _accept(listener, waiting):

@@ -43,7 +43,8 @@ _SIGNS = (
     (re.compile(rb'(Zookeeper version: |This ZooKeeper instance |'
                 rb'srvr is not executed )'), 'ZooKeeper'),
     (re.compile(rb'...\x00\x0a[\x20-\x7e]+\x00', re.S), 'MySQL'),
-    (re.compile(rb'...[\x00-\x02]\xff..[\s\S]*Host ', re.S), 'MySQL'),
+    # An error; their numbers begin with 1000.
+    (re.compile(rb'...[\x00-\x02]\xff.[\x03-\x13]', re.S), 'MySQL'),
     (re.compile(rb'E\x00\x00..SFATAL\x00', re.S), 'PostgreSQL'),
     (re.compile(rb'ERROR\r\n'), 'memcached'),
     (re.compile(rb'AMQP'), 'RabbitMQ'),

@@ -64,6 +64,7 @@ _DEFAULT_NAMES = frozenset({
     'logging_context_format_string', 'logging_debug_format_suffix',
     'logging_default_format_string', 'logging_exception_prefix',
     'logging_user_identity_format', 'max_logfile_count', 'max_logfile_size_mb',
+    'octavia_plugins',
     'publish_errors', 'rate_limit_burst', 'rate_limit_except_level',
     'rate_limit_interval', 'rpc_ping_enabled', 'rpc_response_timeout',
     'run_external_periodic_tasks', 'syslog_log_facility', 'transport_url',

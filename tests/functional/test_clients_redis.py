@@ -141,7 +141,7 @@ def test_replica(release, write_config):
 
 
 def test_out_of_memory(release, write_config):
-    with redis_server.Redis(maxmemory='1mb') as server:
+    with redis_server.Redis(maxmemory='256kb') as server:
         agree(release, config(write_config, server), 'out-of-memory')
 
 

@@ -245,6 +245,15 @@ def children(pid):
     return found
 
 
+def lives(pid):
+    """Whether a process has not ended; nobody may wait for it."""
+    try:
+        with open(f'/proc/{pid}/stat') as stream:
+            return stream.read().rpartition(')')[2].split()[0] != 'Z'
+    except OSError:
+        return False
+
+
 def kill(site):
     """Kill a drill in the middle, see its children end; its id."""
     running = site.start('--yes')
@@ -253,8 +262,7 @@ def kill(site):
     assert len(workers) >= 3
     running.kill()
     running.communicate()
-    until(lambda: not any(os.path.exists(f'/proc/{pid}') for pid in workers),
-          'its children live on')
+    until(lambda: not any(map(lives, workers)), 'its children live on')
     id_, = {names.owner(name).text for name, in site.place.sql(
         'SELECT name FROM logbooks') if names.owner(name)}
     return id_

@@ -154,7 +154,7 @@ def test_loading(probe_redis):
 
 
 def test_out_of_memory(probe_redis):
-    with redis_server.Redis(maxmemory='1mb') as server:
+    with redis_server.Redis(maxmemory='256kb') as server:
         found = probing.only(probe_redis(server), 'jobboard.out-of-memory')
         redis_probing.run(server, found.remedy)
         assert probe_redis(server) == []

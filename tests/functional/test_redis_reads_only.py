@@ -38,7 +38,7 @@ def commands_run(server):
     'healthy', 'least', 'no multi', 'no exec', 'no keys', 'replica', 'oom',
     'not writable', 'denied'])
 def test_reads_only(fault, write_config):
-    options = {'oom': {'maxmemory': '1mb'},
+    options = {'oom': {'maxmemory': '256kb'},
                'not writable': {'min_replicas_to_write': 1}}.get(fault, {})
 
     def probe(server, **more):

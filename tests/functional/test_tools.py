@@ -31,7 +31,8 @@ def bare(tmp_path):
     """A Python that has neither pip nor ensurepip, as on a new Debian."""
     venv.create(tmp_path / 'bare', with_pip=False)
     site = next((tmp_path / 'bare').glob('lib/python*/site-packages'))
-    (site / 'sitecustomize.py').write_text(
+    # Debian's sitecustomize would be found before one of ours.
+    (site / 'bare.pth').write_text(
         "import sys; sys.modules['ensurepip'] = None\n")
     return tmp_path / 'bare' / 'bin' / 'python'
 

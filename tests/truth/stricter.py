@@ -69,7 +69,8 @@ REASONS: dict[str, list[Reason]] = {
         'URL.', 'in the name of the database')],
     'config.host-invalid': [Reason(
         'Not every program reads such an address: a leading zero makes it '
-        'octal for some, and is an error for others.', 'is not an IPv4 address')],
+        'octal for some, and is an error for others.',
+        'is not an IPv4 address')],
     'config.dict-unknown-key': [_BY_CHANCE],
     'config.dict-missing-key': [Reason(_UNPROTECTED, 'TLS is off')],
     'config.dict-value': [Reason(_UNPROTECTED, 'treats it as no')],

@@ -12,6 +12,8 @@
 
 """The faults that the errors of a database stand for, and their remedies."""
 
+import errno
+import os
 import re
 from typing import NamedTuple
 
@@ -33,6 +35,9 @@ _UNBLOCK = ('On the database server, as an administrator (MySQL 8.4 has '
 
 #: MySQL error number of a refused login.
 _REFUSED_LOGIN = 1045
+
+#: MySQL error number where a connection without TLS is not allowed.
+_NO_PLAIN = 3159
 
 #: Error numbers of a server, or of a proxy in front of it, and what they mean.
 _REFUSALS = {
@@ -133,6 +138,9 @@ def _of_login(login, exc, seconds, slug, code):
     if slug == 'timeout':
         return late(login.host, seconds)
     number = errors.our_errno(exc)
+    if login.host.startswith('/') and not os.path.exists(login.host):
+        # Not every driver passes the number on.
+        number = errno.ENOENT
     if slug == 'refused' and number and not errors.hung_up(exc):
         return stream.unconnected(login.host, OSError(number, ''))
     if slug is None or slug not in _LOGIN:
@@ -307,6 +315,13 @@ def _worded(slug, text):
 
 
 def _tls(login, exc, code):
+    if code == _NO_PLAIN:
+        return net.Fault(
+            'tls', f'{login.host} requires TLS{_number(code)}, and this '
+                   'connection has none.',
+            'Remove ssl_disabled from the URL in [task_flow] '
+            'persistence_connection and add ssl_ca=/path/to/the/ca.pem.',
+            host=login.host)
     return net.Fault('tls', f'TLS with {login.host} failed{_number(code)}: '
                      f'{errors.tls_reason(exc)}.', host=login.host)
 

@@ -19,6 +19,8 @@ import os
 import re
 from urllib import parse as urlparse
 
+from octavia_v2_checks.upstream import versions
+
 #: Dialects that TaskFlow knows, each with its synchronous drivers.
 DRIVERS = {
     'mysql': ('pymysql', 'mysqldb', 'mysqlconnector', 'mariadbconnector',
@@ -190,13 +192,19 @@ def parse(text: str) -> URL | None:
     pairs = urlparse.parse_qsl(query)
     names = [name for name, _ in pairs]
     return URL(text, tail, scheme, _decoded(username), _decoded(password),
-               host or None, port or None, _decoded(path[1:]) or None,
+               host or None, port or None, _database(path[1:]) or None,
                dict(pairs), tuple(n for n in dict.fromkeys(names)
                                   if names.count(n) > 1))
 
 
 def _decoded(text):
     return None if text is None else urlparse.unquote(text)
+
+
+def _database(text):
+    """Decode the name of a database, as SQLAlchemy does from 2.1 on."""
+    installed = versions.numbers('SQLAlchemy')
+    return text if installed and installed < (2, 1) else _decoded(text)
 
 
 def _host_port(place):

@@ -168,7 +168,7 @@ def redis_tls_another_name(lab):
 
 @board('redis-full')
 def redis_full(lab):
-    return Redis(start(lab, maxmemory='1mb'))
+    return Redis(start(lab, maxmemory='256kb'))
 
 
 @board('redis-evicts')
