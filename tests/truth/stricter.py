@@ -84,7 +84,8 @@ REASONS: dict[str, list[Reason]] = {
     'config.half-quoted': [_PART_OF_IT],
     'config.invalid-value': [
         Reason('Claims have no end, so nobody goes on with the flows of a '
-               'worker that died.', 'jobboard_expiration_time is empty'),
+               'worker that died.',
+               'jobboard_expiration_time (is empty|= .* is more seconds)'),
         Reason('The thread that renews claims never rests, or ends at once.',
                'jobboard_expiration_time = [-+0_ ]'),
         Reason(_BY_CHANCE.text, 'is indented, so oslo.config treats it'),
