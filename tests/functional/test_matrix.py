@@ -249,7 +249,9 @@ def test_deadline(system, pool):
             outcome = run.result()
             ended_well(outcome, 2)
             assert outcome.document['duration'] < 2 + 1
-            assert f'{KINDS[name].area}.undetermined' in outcome.ids
+            # On a busy machine a share of the deadline is over before it.
+            assert {f'{KINDS[name].area}.{slug}' for slug in (
+                'undetermined', 'timeout')} & set(outcome.ids)
 
 
 def ensemble_options(servers):

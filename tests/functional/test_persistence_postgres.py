@@ -228,6 +228,11 @@ def test_reads_only(place):
     migrate(place)
     tuples = ('SELECT relname, n_tup_ins, n_tup_upd, n_tup_del FROM '
               'pg_stat_user_tables ORDER BY relname')
+    # What a session has done is counted at its end.
+    process.wait_until(lambda: place.server.execute(
+        'SELECT count(*) FROM pg_stat_activity WHERE datname = '
+        'current_database() AND pid <> pg_backend_pid()',
+        place.database) == [(0,)], 'sessions live on')
     before = place.server.execute(tuples, place.database)
     names = place.server.execute(
         'SELECT relname FROM pg_class ORDER BY 1', place.database)
