@@ -44,16 +44,20 @@ def run(settings: settings_.Settings, selected: Sequence[registry.Check],
     report = engine.run(settings, selected, deadline, skipped, observer)
     said: dict[str, str] = {}
     while True:
-        failing = [c for c in selected if c.id != 'config'
-                   and _row(report, c).severity is Severity.FAILURE]
-        if seconds:
-            _tell_changes(report, said, time.monotonic() - begin, tell)
-        left = seconds - (time.monotonic() - begin)
-        if report.interrupted or not failing or left <= 0:
-            return dataclasses.replace(
-                report, duration=time.monotonic() - begin)
-        report = _again(settings, failing, report, min(PAUSE, left),
-                        deadline.renewed, observer)
+        try:
+            failing = [c for c in selected if c.id != 'config'
+                       and _row(report, c).severity is Severity.FAILURE]
+            if seconds:
+                _tell_changes(report, said, time.monotonic() - begin, tell)
+            left = seconds - (time.monotonic() - begin)
+            if report.interrupted or not failing or left <= 0:
+                return dataclasses.replace(
+                    report, duration=time.monotonic() - begin)
+            report = _again(settings, failing, report, min(PAUSE, left),
+                            deadline.renewed, observer)
+        except KeyboardInterrupt:
+            # Whenever it comes, what is known is shown.
+            report = dataclasses.replace(report, interrupted=True)
 
 
 def _again(settings, failing, report, pause, renewed, observer):
@@ -61,10 +65,7 @@ def _again(settings, failing, report, pause, renewed, observer):
 
     The result of an earlier attempt is kept until a later one has ended.
     """
-    try:
-        time.sleep(pause)
-    except KeyboardInterrupt:
-        return dataclasses.replace(report, interrupted=True)
+    time.sleep(pause)
     again = engine.run(settings, failing, renewed(), observer=observer,
                        beside=report.rows)
     if again.interrupted:
