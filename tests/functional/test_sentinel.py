@@ -180,6 +180,9 @@ def test_master_gone(probe):
             found = probing.only(probe(server), 'jobboard.refused')
             assert found.host == jobboards.peer(master)
             assert 'Sentinels name it as the master' in found.message
+        # On a busy machine it would be down again before it is looked at.
+        server.command('SENTINEL', 'SET', sentinels.NAME,
+                       'down-after-milliseconds', '10000')
         master.start()
         process.wait_until(
             lambda: 'down' not in sentinels.state(server)['flags'],
