@@ -107,6 +107,9 @@ class Member(process.Server):
         return context
 
     def answers(self) -> bool:
+        """Whether it serves; one of several first waits for the others."""
+        if len(self.owner.members) == 1:
+            return self.mode() is not None
         try:
             return bool(self.ask('srvr'))
         except OSError:
