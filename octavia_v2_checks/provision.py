@@ -47,14 +47,14 @@ def blocks(settings: settings_.Settings) -> Iterator[Block]:
     """
     if not settings.get('jobboard_enabled'):
         return
-    yield _database(settings.get('persistence_connection'))
+    url = _url(settings.get('persistence_connection'))
+    yield _postgresql(url) if url.dialect == 'postgresql' else _mysql(url)
     yield from {
         'redis_taskflow_driver': _redis,
         'zookeeper_taskflow_driver': _zookeeper,
         'etcd_taskflow_driver': _etcd,
     }[settings.get('jobboard_backend_driver')](settings)
-    url = dburl.parse(settings.get('persistence_connection'))
-    known = broken.migration(url.dialect) if url else None
+    known = broken.migration(url.dialect)
     yield Block(
         'Any one controller, once octavia.conf has this section',
         # What TaskFlow cannot do would be the next failure.
@@ -63,7 +63,7 @@ def blocks(settings: settings_.Settings) -> Iterator[Block]:
                     'octavia-v2-checks upgrade check'))
 
 
-def _database(text):
+def _url(text):
     url = dburl.parse(text)
     if not (url and url.username and url.password and url.database):
         raise settings_.UsageError(
@@ -75,9 +75,7 @@ def _database(text):
             '--provision: user, password or database in '
             'persistence_connection contains a character that cannot be '
             'printed')
-    if url.dialect == 'postgresql':
-        return _postgresql(url)
-    return _mysql(url)
+    return url
 
 
 def _mysql(url):

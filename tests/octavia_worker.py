@@ -16,6 +16,7 @@ Run as ``python -m tests.octavia_worker CONFIG``; ends with 0 if every step
 went as it does between healthy controllers.
 """
 
+import functools
 import os
 import sys
 import threading
@@ -61,17 +62,18 @@ def _by_hand(driver):
     seconds = options.jobboard_expiration_time
     with driver.persistence_driver.get_persistence() as persistence:
         with driver.job_board(persistence) as board:
+            known = functools.partial(worker_board.known, board)
             for end in (board.consume, board.trash):
                 job = board.post(f'job-{uuid.uuid4()}')
                 assert job in list(board.iterjobs(ensure_fresh=True))
-                worker_board.known(board, board.claim, job, 'me')
+                known(board.claim, job, 'me')
                 assert board.find_owner(job) == 'me'
-                worker_board.known(board, board.abandon, job, 'me')
-                worker_board.known(board, board.claim, job, 'me')
+                known(board.abandon, job, 'me')
+                known(board.claim, job, 'me')
                 if expires:
                     job.extend_expiry(seconds)
                     assert 0 < job.expires_in() <= seconds
-                worker_board.known(board, end, job, 'me')
+                known(end, job, 'me')
                 assert not list(board.iterjobs(ensure_fresh=True))
 
 

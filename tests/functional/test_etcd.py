@@ -13,13 +13,10 @@
 """The etcd jobboard, on real servers in every state they get into."""
 
 import base64
-import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
-import threading
 import urllib.error
 
 import pytest
@@ -29,6 +26,7 @@ from tests import jobboards
 from tests import probing
 from tests.jobboards import peer
 from tests.servers import etcd as etcd_server
+from tests.servers import forward
 from tests.servers import process
 from tests.servers import scripts
 
@@ -201,29 +199,6 @@ def test_the_server_itself_down(probe, trio):
     assert probe(trio) == []
 
 
-class Forwarder(scripts.Silent):
-    """Carries everything to another port, until it is cut."""
-
-    def __init__(self, host, port):
-        self._target = (host, port)
-        super().__init__(host)
-
-    def answer(self, client, data):
-        with socket.create_connection(self._target, 5) as server:
-            server.sendall(data)
-            back = threading.Thread(target=self._back,
-                                    args=(server, client), daemon=True)
-            back.start()
-            while data := client.recv(65536):
-                server.sendall(data)
-
-    def _back(self, server, client):
-        with contextlib.suppress(OSError):
-            while data := server.recv(65536):
-                client.sendall(data)
-            client.shutdown(socket.SHUT_RDWR)
-
-
 class Cuttable(etcd_server.Etcd):
     """Members that reach each other through forwarders only."""
 
@@ -232,7 +207,7 @@ class Cuttable(etcd_server.Etcd):
         self.forwarders = []
         for member in self.members:
             port = int(member.peer_url.rpartition(':')[2])
-            forwarder = Forwarder(member.host, port)
+            forwarder = forward.Forwarder(member.host, port)
             self.forwarders.append(forwarder)
             member.peer_url = f'http://{member.host}:{forwarder.port}'
             member.argv = self._listening(member, port)

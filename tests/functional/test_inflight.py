@@ -27,21 +27,6 @@ from tests import worker_board
 from tests.servers import scripts
 
 
-@pytest.fixture
-def redis_place(request):
-    with contextlib.closing(boards.place(
-            'redis-mysql', request.getfixturevalue)) as place:
-        yield place
-
-
-@pytest.fixture(params=boards.KINDS)
-def place(request):
-    """Each kind of board, and each kind of database."""
-    with contextlib.closing(boards.place(
-            request.param, request.getfixturevalue)) as place:
-        yield place
-
-
 def test_nothing_in_flight(place):
     assert place.probe() == []
     with place.board():

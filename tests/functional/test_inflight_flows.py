@@ -12,7 +12,6 @@
 
 """Flows in flight: whether a job and a release can finish them."""
 
-import contextlib
 
 import pytest
 
@@ -22,21 +21,6 @@ from tests import boards
 from tests import commands
 from tests import octavia_board
 from tests import probing
-
-
-@pytest.fixture
-def redis_place(request):
-    with contextlib.closing(boards.place(
-            'redis-mysql', request.getfixturevalue)) as place:
-        yield place
-
-
-@pytest.fixture(params=boards.KINDS)
-def place(request):
-    """Each kind of board, and each kind of database."""
-    with contextlib.closing(boards.place(
-            request.param, request.getfixturevalue)) as place:
-        yield place
 
 
 def test_flow_without_job(place):

@@ -14,6 +14,7 @@
 
 import re
 
+import pymysql
 import pytest
 
 from tests import mysql_probing as mysql
@@ -189,7 +190,7 @@ def test_too_many_connections(write_config):
         spot = mysql.Place(server, write_config)
         assert spot.probe() == []
         # One connection above the limit is kept for administrators.
-        held = process.hold(server, 11)
+        held = process.hold(server, 11, pymysql.OperationalError)
         found = probing.only(spot.probe(), 'persistence.too-many-connections')
         assert '1040' in found.message
         for connection in held:

@@ -12,6 +12,7 @@
 
 """The persistence check on PostgreSQL, with both drivers."""
 
+import psycopg2
 import pytest
 
 from tests import migrations
@@ -161,7 +162,7 @@ def test_server_out_of_connections(write_config, driver):
     with postgres_server.PostgreSQL(
             max_connections=8, superuser_reserved_connections=3) as server:
         spot = Place(server, write_config, driver)
-        held = process.hold(server, 5)
+        held = process.hold(server, 5, psycopg2.OperationalError)
         probing.only(spot.probe(), 'persistence.too-many-connections')
         for connection in held:
             connection.close()

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""An HTTP proxy, with a login or without."""
+"""What carries everything to another server: a forwarder, an HTTP proxy."""
 
 import base64
 import contextlib
@@ -21,7 +21,37 @@ import threading
 from tests.servers import scripts
 
 
-class Proxy(scripts.Silent):
+class _Between(scripts.Silent):
+    """Stands between a client and a server."""
+
+    def carry(self, client, server):
+        """Carry everything both ways, until the client hangs up."""
+        threading.Thread(target=self._back, args=(server, client),
+                         daemon=True).start()
+        while data := client.recv(65536):
+            server.sendall(data)
+
+    def _back(self, server, client):
+        with contextlib.suppress(OSError):
+            while data := server.recv(65536):
+                client.sendall(data)
+            client.shutdown(socket.SHUT_RDWR)
+
+
+class Forwarder(_Between):
+    """Carries everything to another port, until it is cut."""
+
+    def __init__(self, host, port):
+        self._target = (host, port)
+        super().__init__(host)
+
+    def answer(self, client, data):
+        with socket.create_connection(self._target, 5) as server:
+            server.sendall(data)
+            self.carry(client, server)
+
+
+class Proxy(_Between):
     """An HTTP proxy; with *login* it lets nobody else through."""
 
     def __init__(self, login=None):
@@ -44,13 +74,4 @@ class Proxy(scripts.Silent):
                 client.sendall(b'HTTP/1.1 200 Connection established\r\n\r\n')
             else:
                 server.sendall(re.sub(rb'^(\w+ )http://[^/]+', rb'\1', data))
-            threading.Thread(target=self._back, args=(server, client),
-                             daemon=True).start()
-            while data := client.recv(65536):
-                server.sendall(data)
-
-    def _back(self, server, client):
-        with contextlib.suppress(OSError):
-            while data := server.recv(65536):
-                client.sendall(data)
-            client.shutdown(socket.SHUT_RDWR)
+            self.carry(client, server)

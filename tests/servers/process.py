@@ -134,17 +134,18 @@ def wait_until(condition, what: str, timeout: float = START_TIMEOUT) -> None:
         time.sleep(0.03)
 
 
-def hold(server, number: int) -> list:
+def hold(server, number: int, refusal: type[Exception]) -> list:
     """Connections of an administrator, which the caller closes.
 
     :param number: all that the server has; earlier ones may be about to end
+    :param refusal: what is raised while they have not ended
     """
     held = []
 
     def complete():
         try:
             held.append(server.connect())
-        except Exception:
+        except refusal:
             return False
         return len(held) == number
 

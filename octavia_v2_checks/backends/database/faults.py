@@ -138,7 +138,8 @@ def _of_login(login, exc, seconds, slug, code):
     if slug == 'timeout':
         return late(login.host, seconds)
     number = errors.our_errno(exc)
-    if login.host.startswith('/') and not os.path.exists(login.host):
+    if (number is None and login.host.startswith('/')
+            and not os.path.exists(login.host)):
         # Not every driver passes the number on.
         number = errno.ENOENT
     if slug == 'refused' and number and not errors.hung_up(exc):

@@ -203,6 +203,8 @@ def _decoded(text):
 
 def _database(text):
     """Decode the name of a database, as SQLAlchemy does from 2.1 on."""
+    if '%' not in text:
+        return text  # without a look at what is installed
     installed = versions.numbers('SQLAlchemy')
     return text if installed and installed < (2, 1) else _decoded(text)
 
