@@ -12,8 +12,6 @@
 
 """``python -m octavia_v2_checks`` runs the command."""
 
-import sys
-
 from octavia_v2_checks import cli
 
-sys.exit(cli.main())
+cli.run()

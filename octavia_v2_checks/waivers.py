@@ -24,12 +24,12 @@ from typing import NamedTuple
 
 FORM = 'ID [host=HOST] [option=OPTION] until=YYYY-MM-DD reason=WHY'
 
-_RULE = re.compile(
-    r'(?P<id>[a-z0-9_:-]+\.[a-z0-9_.-]+)'
+_RULE = (
+    r'(?s)(?P<id>[a-z0-9_:-]+\.[a-z0-9_.-]+)'
     r'(\s+host=(?P<host>\S+))?'
     r'(\s+option=(?P<option>\S+))?'
     r'\s+until=(?P<until>\d{4}-\d{2}-\d{2})'
-    r'\s+reason=(?P<reason>\S.*)', re.DOTALL)
+    r'\s+reason=(?P<reason>\S.*)')
 
 
 class Rule(NamedTuple):
@@ -94,7 +94,7 @@ def parse(text: str) -> Rule:
 
     :raises ValueError: for an invalid text, without repeating it
     """
-    match = _RULE.fullmatch(text.strip())
+    match = re.fullmatch(_RULE, text.strip())
     if match is None:
         raise ValueError(f'a waiver is written {FORM}')
     until = datetime.date.fromisoformat(match['until'])

@@ -35,27 +35,27 @@ NARROW, WIDE = 60, 160
 
 #: How a remedy that is nothing but a command begins, and where that is typed.
 _TYPED = (
-    (re.compile(r'(ALTER|CREATE|DROP|FLUSH|GRANT|INSERT|RESET|REVOKE|SET|'
-                r'TRUNCATE|UPDATE) '),
+    (r'(ALTER|CREATE|DROP|FLUSH|GRANT|INSERT|RESET|REVOKE|SET|'
+     r'TRUNCATE|UPDATE) ',
      'On the database, as an administrator:'),
-    (re.compile(r'(octavia-db-manage|octavia-v2-checks) '),
+    (r'(octavia-db-manage|octavia-v2-checks) ',
      'On a controller:'),
-    (re.compile(r'(\S*python\S* -m )?pip install '),
+    (r'(\S*python\S* -m )?pip install ',
      'In the environment of Octavia:'),
 )
 
 #: A sentence that tells where the command after it is typed.
-_PLACE = re.compile(r'(\b(?:In|On|run in|run on) [^:;]{3,80}:) (?=\S)')
+_PLACE = r'(\b(?:In|On|run in|run on) [^:;]{3,80}:) (?=\S)'
 
 #: What prose names or separates without asking anybody to type it.
-_PROSE = re.compile(
+_PROSE = (
     r'\b(?:and|as|from|in|of|or|to) (?:\S*/\S|<)|; (?:--[\w-]+ )?(?=[a-z0-9])|'
     r'\b(?:raise|with) --[\w-]+')
 
 #: What shows that a sentence has a command in it, wherever that may end.
-_COMMAND = re.compile(r'[;`$|<>]| --?\w|\S/\S| /\S')
+_COMMAND = r'[;`$|<>]| --?\w|\S/\S| /\S'
 
-_SENTENCE = re.compile(r'(?<=[^.][.]) (?=[A-Z"])')
+_SENTENCE = r'(?<=[^.][.]) (?=[A-Z"])'
 
 
 class Signs(NamedTuple):
@@ -131,19 +131,19 @@ def remedy(said: str, indent: str) -> Iterator[str]:
     A command that is broken into lines cannot be copied.
     """
     for pattern, where in _TYPED:
-        if pattern.match(said):
+        if re.match(pattern, said):
             yield indent + where
             yield f'{indent}  {said}'
             return
-    parts = _PLACE.split(said, maxsplit=1)
+    parts = re.split(_PLACE, said, maxsplit=1)
     if len(parts) == 3:
         before, where, command = parts
         yield from fill(before + where, indent)
         yield from _typed(command, indent)
         return
     for typed, sentences in itertools.groupby(
-            _SENTENCE.split(said), lambda s: bool(
-                _COMMAND.search(_PROSE.sub('', s)))):
+            re.split(_SENTENCE, said), lambda s: bool(
+                re.search(_COMMAND, re.sub(_PROSE, '', s)))):
         if typed:
             yield from (indent + sentence for sentence in sentences)
         else:

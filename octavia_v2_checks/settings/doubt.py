@@ -35,13 +35,13 @@ _WORDS = ('true', 'false', 'yes', 'no', 'on', 'off', 'enable', 'enabled',
           'disable', 'disabled', 'none', 'null', 'unset', 'default')
 
 #: A number with a unit, a comma or a space that does not belong there.
-_ALMOST_NUMBER = re.compile(r'[-+]?\d[\d.,_:]*\s?[a-z%]{0,7}', re.I)
+_ALMOST_NUMBER = r'(?i)[-+]?\d[\d.,_:]*\s?[a-z%]{0,7}'
 
 #: Characters of no host, port or address, which a password may have.
-_NOT_IN_HOSTS = re.compile(r'[!#^*()+~`\\]')
+_NOT_IN_HOSTS = r'[!#^*()+~`\\]'
 
 #: Paths of etcd's gateway.
-_API_PATH = re.compile(r'/[\w./~-]*|([\w.~-]+/)*v\d\w*/?')
+_API_PATH = r'/[\w./~-]*|([\w.~-]+/)*v\d\w*/?'
 
 #: Misspelt keys of a TLS dictionary.
 _TLS_KEYS = frozenset({
@@ -55,7 +55,7 @@ _TLS_WORDS = (*_WORDS, 'required', 'optional', 'cert_required')
 _PROVIDERS = ('a10', 'amphora', 'amphorav2', 'f5', 'noop_driver', 'octavia',
               'ovn', 'radware', 'vmwareedge')
 
-_PLAIN = re.compile(r"[A-Za-z ,.'()-]*")
+_PLAIN = r"[A-Za-z ,.'()-]*"
 
 #: More entries than a dictionary can have.
 _ENTRIES = 100
@@ -77,9 +77,10 @@ def pieces(opt: cfg.Opt, text: str) -> set[str]:
 
 def _pieces(opt, text) -> Iterable[str]:
     if opt.dest == 'jobboard_backend_hosts':
-        return [text, *text.split(',')] if _NOT_IN_HOSTS.search(text) else []
+        listed = re.search(_NOT_IN_HOSTS, text)
+        return [text, *text.split(',')] if listed else []
     if opt.dest == 'jobboard_etcd_api_path':
-        return [] if _API_PATH.fullmatch(text) else [text, text.strip('/')]
+        return [] if re.fullmatch(_API_PATH, text) else [text, text.strip('/')]
     if opt.dest == 'enabled_provider_drivers':
         return _of_providers(text)
     if opt.dest == 'skip':
@@ -107,7 +108,7 @@ def _is_slip(opt, text):
         return bool(
             any(word in w for w in choices) or _near(word, (*_WORDS, *choices))
             or (isinstance(opt.type, types.Number)
-                and _ALMOST_NUMBER.fullmatch(text)))
+                and re.fullmatch(_ALMOST_NUMBER, text)))
     return True
 
 
@@ -137,7 +138,7 @@ def _of_providers(text) -> Iterator[str]:
     for number, entry in enumerate(text.split(',')):
         name, _, rest = (part.strip() for part in entry.partition(':'))
         if (number >= _ENTRIES or not _near(name, _PROVIDERS)) and not (
-                _PLAIN.fullmatch(name) and name.islower()):
+                re.fullmatch(_PLAIN, name) and name.islower()):
             yield from (entry, name, rest)
 
 
@@ -164,7 +165,7 @@ def _of_waiver(opt, text) -> Iterator[str]:
         yield text
         return
     rule = waivers.parse(text) if text else None
-    if rule and rule.host and _NOT_IN_HOSTS.search(rule.host):
+    if rule and rule.host and re.search(_NOT_IN_HOSTS, rule.host):
         yield rule.host
     id_ = rule.id if rule else ''
     known = tuple(e.id for e in catalogue.entries())

@@ -139,24 +139,23 @@ class Redactor:
         return area + dot + self(slug)
 
 
-_SECRET_NAME = re.compile('pass|secret|token', re.I)
+_TELLING_NAME = '(?i)pass|secret|token'
 
 #: ``?password=…`` and ``?sslkey=…`` in a URL
-_SECRET_PARAMETER = re.compile('pass|pwd|secret|token|key', re.I)
+_TELLING_PARAMETER = '(?i)pass|pwd|secret|token|key'
 
 #: ``keyfile_password:…`` in a dictionary option; not in a URL, nor behind
 #: text that is no separator
-_SECRET_ENTRY = re.compile(
-    r'(?<![^\s,:=])[^\s,:=?&]*password\s*[:=]\s*([^,]+)', re.I)
+_TELLING_ENTRY = r'(?i)(?<![^\s,:=])[^\s,:=?&]*password\s*[:=]\s*([^,]+)'
 
-_OPTION_NAME = re.compile('[A-Za-z][A-Za-z_-]{,59}|[a-z][a-z0-9_-]{,59}')
+_OPTION_NAME = '[A-Za-z][A-Za-z_-]{,59}|[a-z][a-z0-9_-]{,59}'
 
-_USERINFO = re.compile(r'://[^\s]*@')
+_USERINFO = r'://[^\s]*@'
 
 
 def is_secret_name(name: str) -> bool:
     """Return whether an option of this name holds a secret."""
-    return bool(_SECRET_NAME.search(name))
+    return bool(re.search(_TELLING_NAME, name))
 
 
 def secrets_in(text: str, secret: bool) -> set[str]:
@@ -164,7 +163,7 @@ def secrets_in(text: str, secret: bool) -> set[str]:
 
     :param secret: whether the whole value is one, unless it is a URL
     """
-    found = {s.strip() for s in _SECRET_ENTRY.findall(text)}
+    found = {s.strip() for s in re.findall(_TELLING_ENTRY, text)}
     if '://' in text:
         return found | url_secrets(text)
     if secret:
@@ -196,7 +195,7 @@ def _parameters(text):
         words = part.split('?')
         for number, word in enumerate(words):
             key, _, value = word.partition('=')
-            if not value or not _SECRET_PARAMETER.search(key):
+            if not value or not re.search(_TELLING_PARAMETER, key):
                 continue
             yield value
             # A question mark may be part of it.
@@ -210,7 +209,7 @@ def option_name(key: str) -> str:
     Text before ``=`` or ``:`` may be a piece of a misplaced password.
     """
     first, _, rest = key.partition(' ')
-    if not _OPTION_NAME.fullmatch(first):
+    if not re.fullmatch(_OPTION_NAME, first):
         return MASK
     return f'{first} {MASK}' if rest else first
 
@@ -242,5 +241,5 @@ def section_name(name: str) -> str:
 
 def without_credentials(text: str) -> str:
     """Return a line without the user, password and parameters of URLs."""
-    text = _USERINFO.sub(f'://{MASK}@', text)
+    text = re.sub(_USERINFO, f'://{MASK}@', text)
     return re.sub(r'(://[^\s?]*)\?\S*', rf'\1?{MASK}', text)

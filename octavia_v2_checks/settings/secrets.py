@@ -30,10 +30,10 @@ from octavia_v2_checks.settings.reader import Value
 Schema = Mapping[str, Iterable[cfg.Opt]]
 
 #: Pattern of a word of this program.
-_WORD = re.compile(r'[\w .:/-]{1,30}')
+_WORD = r'[\w .:/-]{1,30}'
 
 #: A part of a value that indicates a secret.
-_TELLING = re.compile('pas+_?w|pwd|secret|token', re.I)
+_TELLING = '(?i)pas+_?w|pwd|secret|token'
 
 #: Characters of a line that are shown.
 _WIDEST = 1000
@@ -94,7 +94,7 @@ def redactor(secrets: Iterable[str], schema: Schema) -> redact.Redactor:
     spoken = ''
     masked = []
     for secret in secrets:
-        if _WORD.fullmatch(secret):
+        if re.fullmatch(_WORD, secret):
             spoken = spoken or _spoken(schema)
             if secret in spoken:
                 continue
@@ -142,7 +142,7 @@ class Lines:
                   if owner.line == line else redact.MASK)
         opt = self._option(owner.key)
         if (opt is None or opt.secret or len(text) > _WIDEST
-                or _TELLING.search(text.replace(owner.key, '', 1))
+                or re.search(_TELLING, text.replace(owner.key, '', 1))
                 or owner.value.strip() in doubt.pieces(opt, owner.value)):
             return hidden[:_WIDEST]
         return self._clean(redact.without_credentials(' '.join(text.split())))

@@ -19,7 +19,6 @@ slashes in unusual ways, so their rules are reproduced exactly.
 """
 
 import posixpath
-import re
 from typing import Any
 from typing import NamedTuple
 from urllib import parse
@@ -37,7 +36,7 @@ _JOB = 'job'
 
 #: Characters that no server takes in a path: control characters, and what
 #: Java has in two halves or in a range for private use.
-REFUSED = re.compile('[\0-\x1f\x7f-\x9f\ud800-\uf8ff\ufff0-\U0010ffff]')
+REFUSED = '[\0-\x1f\x7f-\x9f\ud800-\uf8ff\ufff0-\U0010ffff]'
 
 
 def hosts(names: list[str], port: int) -> str:

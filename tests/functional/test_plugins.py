@@ -128,6 +128,13 @@ def test_classes_with_get_checks(rows):
     assert finding['message'] == 'The licence ends in 3 days.'
 
 
+def test_nobody_waits_for_what_a_check_left(installed, config):
+    done = commands.checks(
+        '--config-file', config, 'upgrade', 'check', '--only', 'acme_lingers',
+        PYTHONPATH=installed, ACME_LINGERS='600')
+    assert 'there is a thread left' in done.stdout
+
+
 def test_only_and_skip_know_it(installed, config):
     done = run(installed, config, '--only', 'acme', '--json')
     assert done.returncode == 1

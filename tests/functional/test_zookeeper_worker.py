@@ -14,6 +14,7 @@
 
 import contextlib
 import json
+import re
 import socket
 import ssl
 import sys
@@ -125,8 +126,8 @@ def test_characters(server):
                 refused = False
             except kazoo_exceptions.BadArgumentsError:
                 refused = True
-            assert refused == bool(clients_zookeeper.REFUSED.search(
-                chr(number))), hex(number)
+            assert refused == bool(re.search(
+                clients_zookeeper.REFUSED, chr(number))), hex(number)
 
 
 def test_a_chroot(probe, server):

@@ -24,11 +24,11 @@ from octavia_v2_checks.checks.config import dburl
 from octavia_v2_checks.settings import redact
 
 #: Characters of no realistic database name, but often next to one in a URL.
-_NOT_IN_NAMES = re.compile(r'[&;=?,/\\#<>|]|\s')
+_NOT_IN_NAMES = r'[&;=?,/\\#<>|]|\s'
 
-_NAME = re.compile(r'[/\s]*([\w$.%-]*)')
+_NAME = r'[/\s]*([\w$.%-]*)'
 
-_PARAMETER = re.compile(r'(?<![\w-])(\w+)=([\w.:/%+-]*)')
+_PARAMETER = r'(?<![\w-])(\w+)=([\w.:/%+-]*)'
 
 #: The possible values of these are not known.
 _FREE_TEXT = frozenset({'init_command', 'options', 'sql_mode'})
@@ -44,7 +44,7 @@ _ANY_PARAMETER = frozenset().union(*dburl.PARAMETERS.values(),
 
 def odd_character(url: dburl.URL) -> str | None:
     """Return what the name of the database cannot contain, or None."""
-    found = _NOT_IN_NAMES.search(url.database or '')
+    found = re.search(_NOT_IN_NAMES, url.database or '')
     return found and ('a blank' if found[0].isspace() else found[0])
 
 
@@ -95,9 +95,9 @@ def rebuilt(url: dburl.URL, authority: str | None = None,
     :param more: parameters that it should have, as ``name=value``
     """
     rest = urlparse.unquote(url.tail[len(url.authority):])
-    name = _NAME.match(rest)
+    name = re.match(_NAME, rest)
     parameters = [*more]
-    for key, value in _PARAMETER.findall(rest[name.end() if name else 0:]):
+    for key, value in re.findall(_PARAMETER, rest[name.end() if name else 0:]):
         if key in _ANY_PARAMETER - (
                 frozenset() if authority is None else _WHERE):
             parameters.append(f'{key}={_shown(key, value)}')

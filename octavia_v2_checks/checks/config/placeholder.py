@@ -32,41 +32,41 @@ from octavia_v2_checks.settings.reader import Value
 _INNER = r'[A-Za-z]+\d{0,2}(?:[ _.:|/-]+[A-Za-z0-9]+)*'
 
 #: Marks of template languages around a name, which no real name has.
-_MARKED = re.compile(
-    rf'<{_INNER}>|\{{\{{.*\}}\}}|\{{%.*%\}}|<%.*%>|\$\{{[A-Z]\w*\}}|'
-    rf'\$\({_INNER}\)|%\(\w+\)s?|!vault\b.*|\$ANSIBLE_VAULT;.*', re.S)
+_MARKED = (
+    rf'(?s)<{_INNER}>|\{{\{{.*\}}\}}|\{{%.*%\}}|<%.*%>|\$\{{[A-Z]\w*\}}|'
+    rf'\$\({_INNER}\)|%\(\w+\)s?|!vault\b.*|\$ANSIBLE_VAULT;.*')
 
 #: More of them, which real names may have: {octavia} is a hash tag.
-_MARKED_PERHAPS = re.compile(
-    rf'\{{{_INNER}\}}|\$[A-Z]+(?:_[A-Z0-9]+)+|%[A-Z_]+%|@@?[A-Z_]+@@?|'
+_MARKED_PERHAPS = (
+    rf'(?s)\{{{_INNER}\}}|\$[A-Z]+(?:_[A-Z0-9]+)+|%[A-Z_]+%|@@?[A-Z_]+@@?|'
     r'__[A-Z][A-Z0-9_]*__|\[\[?[A-Za-z]+(?:[_ -][A-Za-z]+)*\]?\]|#\{\w+\}|'
-    r'##\w+##', re.S)
+    r'##\w+##')
 
 #: Marks that no password generator produces, at any position.
-_MARKED_WITHIN = re.compile(r'\{\{.*?\}\}|\{%.*?%\}|%\(\w+\)s|\$\{[A-Z_]+\}')
+_MARKED_WITHIN = r'\{\{.*?\}\}|\{%.*?%\}|%\(\w+\)s|\$\{[A-Z_]+\}'
 
 _VERB = '(?:please[_-]?)?(?:change|replace|fill|insert|enter|put|set)'
 
 #: Words that mark a placeholder, in any case.
-_ORDERS = re.compile(
-    rf'{_VERB}[_-]?(?:me|it)(?:[_-]\w+)*|'
+_ORDERS = (
+    rf'(?i){_VERB}[_-]?(?:me|it)(?:[_-]\w+)*|'
     rf'{_VERB}(?:[_-]\w+)*[_-](?:with|this|your|here|the|in)(?:[_-]\w+)*|'
-    r'\*{3,}|\.{3,}|\u2026+|\?{2,}|-{3,}', re.I)
+    r'\*{3,}|\.{3,}|\u2026+|\?{2,}|-{3,}')
 
 _THING = ('(?:pass|pw|secret|key|token|host|server|name|ip|addr|value|user|'
           'url|port|path|domain|db|redis|sentinel|zookeeper|etcd)')
 
 #: More of them, which a real name may be: a team may be called todo.
-_WORDS = re.compile(
-    rf'your[_-]?{_THING}[\w.-]*|your[_-]\w[\w.-]*|'
+_WORDS = (
+    rf'(?i)your[_-]?{_THING}[\w.-]*|your[_-]\w[\w.-]*|'
     rf'\w*{_THING}\w*[_-](?:goes[_-])?here|(?:to[_-]be[_-])?replaced|'
-    r'place[_-]?holder|redacted|fixme|todo|tbd|x{3,32}', re.I)
+    r'place[_-]?holder|redacted|fixme|todo|tbd|x{3,32}')
 
 #: What a template prints for an undefined variable.
-_UNSET = re.compile(r'None|null|nil|undefined|Undefined|AnsibleUndefined\w*')
+_UNSET = r'None|null|nil|undefined|Undefined|AnsibleUndefined\w*'
 
 #: OCTAVIA_DBPASS, KEYVALUE_HOST_IPS: capitals that end in what they represent.
-_CAPITALS = re.compile(
+_CAPITALS = (
     r'(?:[A-Z0-9]+_)+[A-Z0-9]*(?:PASS|PASSWORD|PASSWD|PWD|PW|SECRET|TOKEN|KEY|'
     r'USER|USERNAME|LOGIN|HOSTS?|HOSTNAMES?|IPS?|ADDR|ADDRESS|ADDRESSES|VIP|'
     r'FQDN|NODES?|SERVERS?|PORT|NAME|URL|URI|NAMESPACE|PATH|FILE|VALUE)|'
@@ -74,17 +74,17 @@ _CAPITALS = re.compile(
     r'HOSTNAME|PORT|DATABASE|DBNAME|ADDRESS)')
 
 #: Names in capitals that represent a name.
-_FOR_NAMES = re.compile(
+_FOR_NAMES = (
     r'(?:DB_?|OCTAVIA_DB)?USER(?:_?NAME)?|LOGIN|DATABASE|DB_?NAME|'
     r'MASTER_?NAME|NAMESPACE')
 
 #: What people write for an option without a value.
-_NOTHING = re.compile(
-    r'none|null|nil|undefined|unset|empty|false|no|off|disabled?|n/?a|'
-    r'[\'"~-]*', re.I)
+_NOTHING = (
+    r'(?i)none|null|nil|undefined|unset|empty|false|no|off|disabled?|n/?a|'
+    r'[\'"~-]*')
 
 #: 10.0.0.x, x.x.x.x
-_ADDRESS = re.compile(r'(?=.*[xX])(?:\d+|[xX]{1,3})(?:\.(?:\d+|[xX]{1,3})){3}')
+_ADDRESS = r'(?=.*[xX])(?:\d+|[xX]{1,3})(?:\.(?:\d+|[xX]{1,3})){3}'
 
 #: Options, and parts of a URL, that are names the operator may choose.
 _FREE = frozenset({
@@ -102,13 +102,13 @@ def is_placeholder(text: str, free: bool = False) -> bool:
 
     :param free: whether it is a name that the operator may choose
     """
-    sure = (_MARKED.fullmatch(text) or _MARKED_WITHIN.search(text)
-            or _ORDERS.fullmatch(text) or _UNSET.fullmatch(text))
+    sure = (re.fullmatch(_MARKED, text) or re.search(_MARKED_WITHIN, text)
+            or re.fullmatch(_ORDERS, text) or re.fullmatch(_UNSET, text))
     if free:
-        return bool(sure or _FOR_NAMES.fullmatch(text))
-    return bool(sure or _MARKED_PERHAPS.fullmatch(text)
-                or _WORDS.fullmatch(text) or _ADDRESS.fullmatch(text)
-                or _CAPITALS.fullmatch(text))
+        return bool(sure or re.fullmatch(_FOR_NAMES, text))
+    return bool(sure or re.fullmatch(_MARKED_PERHAPS, text)
+                or re.fullmatch(_WORDS, text) or re.fullmatch(_ADDRESS, text)
+                or re.fullmatch(_CAPITALS, text))
 
 
 def _parts(value: Value) -> list[tuple[str, str]]:
@@ -152,8 +152,8 @@ def placeholders(view: View) -> Iterator[Finding]:
 
 def _said(value, part):
     """Return what a placeholder is, and what fixes it."""
-    if not (_UNSET.fullmatch(part) or (value.name in _OFF_BY_DEFAULT
-            and _NOTHING.fullmatch(part))):
+    if not (re.fullmatch(_UNSET, part) or (value.name in _OFF_BY_DEFAULT
+            and re.fullmatch(_NOTHING, part))):
         return ('a placeholder that nobody replaced',
                 f'Write the real value of {value.name}.')
     if value.name == 'jobboard_redis_sentinel':
@@ -169,9 +169,9 @@ def _said(value, part):
 
 
 def _is_one(value, name, part):
-    if value.name in _OFF_BY_DEFAULT and part and _NOTHING.fullmatch(part):
+    if value.name in _OFF_BY_DEFAULT and part and re.fullmatch(_NOTHING, part):
         return True
-    if _UNSET.fullmatch(part) and not isinstance(value.value, (str, list)):
+    if re.fullmatch(_UNSET, part) and not isinstance(value.value, (str, list)):
         # For a number or a boolean the type rule reports it, for a file name
         # the TLS rule.
         return False

@@ -26,9 +26,9 @@ from octavia_v2_checks.findings import finding
 from octavia_v2_checks.settings import reader
 from octavia_v2_checks.settings.reader import Value
 
-_OPTION_LINE = re.compile(r'(\w+)\s*[=:]')
-_COMMENT = re.compile(r'(?:^|\s)(?:#|;(?=\s|$))')
-_SECRET_COMMENT = re.compile(r'(?:^|\s)[#;](?=\s)')
+_OPTION_LINE = r'(\w+)\s*[=:]'
+_COMMENT = r'(?:^|\s)(?:#|;(?=\s|$))'
+_AFTER_HIDDEN = r'(?:^|\s)[#;](?=\s)'
 _NAMES = {o.dest for o in opts.task_flow_opts()}
 
 
@@ -36,7 +36,7 @@ def swallowed_lines(view: View) -> Iterator[Finding]:
     """Yield indented options, which become part of the previous value."""
     for value in view.given(opts.TASK_FLOW):
         for number, line in enumerate((value.raw or '').split('\n')):
-            match = _OPTION_LINE.match(line)
+            match = re.match(_OPTION_LINE, line)
             if not (number and match and match[1] in _NAMES
                     and value.source == 'file'):
                 continue
@@ -101,9 +101,9 @@ def inline_comments(view: View) -> Iterator[Finding]:
     for value in view.given(opts.TASK_FLOW, opts.OWN_GROUP):
         if not view.matters(value) or value.source != 'file':
             continue
-        pattern = _SECRET_COMMENT if value.secret else _COMMENT
+        pattern = _AFTER_HIDDEN if value.secret else _COMMENT
         for number, line in enumerate((value.raw or '').split('\n')):
-            match = pattern.search(line)
+            match = re.search(pattern, line)
             if match:
                 text = line[:match.start()] if not value.secret else ''
                 text = f' = {plain(text)}' if text and not number else ''

@@ -13,6 +13,7 @@
 """Values: what oslo.config refuses, and what Octavia does with the rest."""
 
 from collections.abc import Iterator
+import re
 
 from oslo_config import types
 
@@ -179,7 +180,7 @@ def _namespace(value):
     """Yield a ZooKeeper path that a worker cannot use."""
     refused = clients_zookeeper.REFUSED
     try:
-        if refused.search(value.value):
+        if re.search(refused, value.value):
             what = ('which has a character that ZooKeeper refuses '
                     '(BadArgumentsError)')
         elif clients_zookeeper.paths(value.value).claimable:
@@ -189,7 +190,7 @@ def _namespace(value):
                     'them but cannot claim them (NotFound)')
     except ValueError:
         what = 'which kazoo refuses (ValueError)'
-    parts = [part for part in refused.sub('', value.value).split('/')
+    parts = [part for part in re.sub(refused, '', value.value).split('/')
              if part not in ('', '.', '..')]
     yield finding(
         'config.invalid-value',

@@ -12,7 +12,9 @@
 
 """Checks of another project: one that is right, and every way to be wrong."""
 
+import os
 import sys
+import threading
 import time
 
 from oslo_upgradecheck import upgradecheck
@@ -51,6 +53,13 @@ def hangs(settings, deadline):
     """Never answer."""
     while True:
         time.sleep(1)
+
+
+def lingers(settings, deadline):
+    """Leave a thread for which Python waits at its end, if that is wanted."""
+    seconds = float(os.environ.get('ACME_LINGERS', 0))
+    threading.Thread(target=time.sleep, args=(seconds,), daemon=False).start()
+    return ['there is a thread left']
 
 
 def prints(settings, deadline):
