@@ -57,7 +57,7 @@ def hangs(settings, deadline):
 
 def lingers(settings, deadline):
     """Leave a thread for which Python waits at its end, if that is wanted."""
-    seconds = float(os.environ.get('ACME_LINGERS', 0))
+    seconds = float(os.environ.get('ACME_LINGERS', '0'))
     threading.Thread(target=time.sleep, args=(seconds,), daemon=False).start()
     return ['there is a thread left']
 
