@@ -21,4 +21,5 @@ TESTS = pathlib.Path(conftest.__file__).parent
 
 def test_every_slow_module_exists():
     """A module that was renamed would be dealt last, and all wait for it."""
-    assert conftest.SLOWEST.keys() <= {p.stem for p in TESTS.rglob('test_*.py')}
+    modules = {path.stem for path in TESTS.rglob('test_*.py')}
+    assert conftest.SLOWEST.keys() <= modules
