@@ -24,6 +24,7 @@ import signal
 import pytest
 
 from tests import commands
+from tests import probing
 from tests import redis_probing
 from tests import zygote
 from tests.servers import etcd as etcd_server
@@ -40,6 +41,9 @@ def pytest_configure(config):
     # A shell lets its background jobs ignore it, and so would the commands.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(config, 'workerinput') or not config.getoption(
+            'numprocesses', None):
+        probing.NURSERY.open()
     # What is forked is not measured.
     if zygote.PLACE not in os.environ and (
             'COVERAGE_PROCESS_START' not in os.environ):

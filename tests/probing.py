@@ -12,11 +12,15 @@
 
 """Runs one check in this process and returns its findings."""
 
+import contextlib
 import importlib
 import itertools
+import os
+import socket
 
 from octavia_v2_checks import clock
 from octavia_v2_checks import settings
+from octavia_v2_checks.backends import spawner as spawners
 from octavia_v2_checks.findings import Blocked as Blocked
 from octavia_v2_checks.findings import Finding
 from octavia_v2_checks.findings import NotApplicable as NotApplicable
@@ -24,7 +28,44 @@ from octavia_v2_checks.findings import NotApplicable as NotApplicable
 #: ASCII only: PyMySQL sends passwords in latin-1, so others never work.
 PASSWORD = 'k@n:a/r%y$\'"#'
 
+#: Imported before anything is forked, as the children need most of it.
+_CLIENTS = ('kazoo.client', 'psycopg', 'psycopg2', 'pymysql', 'redis',
+            'requests', 'sqlalchemy.dialects.mysql.pymysql',
+            'sqlalchemy.dialects.postgresql.psycopg')
+
 _numbers = itertools.count(1)
+
+
+class _Nursery:
+    """A spawner for many runs, forked while this process is small.
+
+    A run forks its own where a test has changed what its children inherit.
+    """
+
+    def __init__(self) -> None:
+        self._spawner: spawners.Spawner | None = None
+
+    def open(self) -> None:
+        """Fork it."""
+        for module in _CLIENTS:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(module)
+        self._spawner = spawners.Spawner()
+        self._inherited = self._heritage()
+
+    def give(self, run: clock.Deadline) -> None:
+        """Let a run have it, if that makes no difference."""
+        if self._spawner and self._heritage() == self._inherited:
+            run.kept(spawners.Spawner, lambda: self._spawner)
+
+    @staticmethod
+    def _heritage():
+        environment = dict(os.environ)
+        environment.pop('PYTEST_CURRENT_TEST', None)
+        return environment, os.getcwd(), socket.getaddrinfo
+
+
+NURSERY = _Nursery()
 
 
 def name(prefix: str) -> str:
@@ -39,6 +80,7 @@ def probe(check: str, config, deadline: float = 20, timeout: float = 5
         f'octavia_v2_checks.checks.{check}').check
     loaded = settings.load([('file', str(config))])
     run = clock.Deadline(deadline, timeout)
+    NURSERY.give(run)
     try:
         found = [f for f in function(loaded, run) if isinstance(f, Finding)]
     finally:

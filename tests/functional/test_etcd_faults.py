@@ -122,8 +122,11 @@ class Later(scripts.Silent):
     def answer(self, client, data):
         if b'Content-Length: ' in data and data.endswith(b'\r\n\r\n'):
             return  # the body comes, and hanging up before would be a reset
-        client.sendall(_http(VERSION) if b'/version' in data else self.data)
-        if self.data:
+        if b'/version' in data:
+            # Its connection stays open: the next question may come through it.
+            client.sendall(_http(VERSION))
+        elif self.data:
+            client.sendall(self.data)
             client.shutdown(socket.SHUT_WR)
 
 
