@@ -13,10 +13,11 @@
 """Our commands and Octavia's, in processes that need no time to start.
 
 Servers for all processes of a test run have imported what the commands use,
-and fork for each request; ``octavia-db-manage`` has one for itself, because
-it registers options that the others register in another way. What is forked
-has its own environment, streams, user and working directory. Where the very
-start of a process is what a test is about, the test starts the installed
+and fork for each request: one for ``octavia-v2-checks``, which is small and
+therefore forks fast, one with Octavia, and one for ``octavia-db-manage``,
+which registers options that the others register in another way. What is
+forked has its own environment, streams, user and working directory. Where the
+very start of a process is what a test is about, the test starts the installed
 command instead: see the fixture ``real_start``.
 """
 
@@ -83,11 +84,15 @@ RUN_AS_MODULE = ('tests.worker_board', 'tests.octavia_worker',
 #: What has to be there when an interpreter starts cannot be set afterwards.
 _AT_START = ('PYTHON', 'LC_', 'LANG', 'LD_', 'COVERAGE_')
 
-MODULES = ('sqlalchemy.dialects.mysql.pymysql', 'pymysql', 'psycopg2',
-           'psycopg', 'sqlalchemy.dialects.postgresql.psycopg2',
-           'sqlalchemy.dialects.postgresql.psycopg', 'redis.sentinel',
-           'kazoo.client', 'requests', 'etcd3gw',
-           'alembic.runtime.migration', 'taskflow.jobs.backends',
+#: What the children of octavia-v2-checks use.
+CHECKING = ('sqlalchemy.dialects.mysql.pymysql', 'pymysql', 'psycopg2',
+            'psycopg', 'sqlalchemy.dialects.postgresql.psycopg2',
+            'sqlalchemy.dialects.postgresql.psycopg', 'redis.sentinel',
+            'kazoo.client', 'requests', 'alembic.runtime.migration',
+            'xml.etree.ElementTree', 'encodings.ascii')
+
+#: What the stock command, the drill, and workers use.
+WORKING = (*CHECKING, 'etcd3gw', 'taskflow.jobs.backends',
            'taskflow.jobs.backends.impl_redis',
            'taskflow.jobs.backends.impl_zookeeper',
            'taskflow.jobs.backends.impl_etcd',
@@ -95,7 +100,7 @@ MODULES = ('sqlalchemy.dialects.mysql.pymysql', 'pymysql', 'psycopg2',
            'octavia.cmd.status', 'octavia.common.base_taskflow',
            'taskflow.engines',
            'octavia.controller.worker.v2.taskflow_jobboard_driver',
-           'xml.etree.ElementTree', 'encodings.ascii', 'tests.worker_board')
+           'tests.worker_board')
 
 #: What octavia-db-manage uses.
 MANAGING = ('octavia.db.migration.cli', 'pymysql', 'psycopg2', 'psycopg',
@@ -103,6 +108,8 @@ MANAGING = ('octavia.db.migration.cli', 'pymysql', 'psycopg2', 'psycopg',
             'sqlalchemy.dialects.postgresql.psycopg2',
             'alembic.runtime.migration',
             'taskflow.persistence.backends.impl_sqlalchemy')
+
+_MODULES = {'check': CHECKING, 'work': WORKING, 'manage': MANAGING}
 
 _ROOT = pathlib.Path(__file__).parent.parent
 
@@ -163,8 +170,7 @@ def start(argv: Sequence[str], *, environment: Mapping[str, str],
     request = json.dumps({
         'argv': list(argv), 'environment': dict(environment),
         'cwd': os.fspath(cwd), 'user': user}).encode()
-    connection = _connected(
-        'manage' if argv[0].endswith('octavia-db-manage') else 'main')
+    connection = _connected(_kind(argv))
     head = struct.pack('I', len(request))
     socket.send_fds(connection, [head], [stdin, stdout, stderr])
     connection.sendall(request)
@@ -192,6 +198,14 @@ def close_place(place: str) -> None:
 def _scripts() -> dict[str, Any]:
     folder = pathlib.Path(sys.executable).parent
     return {str(folder / name): main for name, main in SCRIPTS.items()}
+
+
+def _kind(argv: Sequence[str]) -> str:
+    """Which of the servers is to fork it."""
+    if argv[0].endswith('octavia-db-manage'):
+        return 'manage'
+    return 'check' if argv[0].endswith('octavia-v2-checks') and (
+        'drill' not in argv) else 'work'
 
 
 def _connected(kind: str) -> socket.socket:
@@ -238,7 +252,7 @@ def _serve(kind: str, place: str, listener: socket.socket) -> None:
     """Fork for each request, until the test run has ended."""
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
-        _load(MANAGING if kind == 'manage' else MODULES)
+        _load(kind)
     # What is forked would copy all of it to count references.
     gc.freeze()
     with selectors.DefaultSelector() as waiting:
@@ -254,14 +268,15 @@ def _serve(kind: str, place: str, listener: socket.socket) -> None:
     shutil.rmtree(place, ignore_errors=True)
 
 
-def _load(modules):
+def _load(kind):
     """Import what the commands use."""
     found = pkgutil.walk_packages(octavia_v2_checks.__path__,
                                   'octavia_v2_checks.')
     for module in found:
-        if not module.name.endswith('__main__'):
+        if not module.name.endswith('__main__') and (
+                kind == 'work' or '.drill.' not in module.name):
             importlib.import_module(module.name)
-    for name in modules:
+    for name in _MODULES[kind]:
         # Older releases of Octavia and TaskFlow have fewer modules.
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
