@@ -41,14 +41,14 @@ def pytest_configure(config):
     # A shell lets its background jobs ignore it, and so would the commands.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    if hasattr(config, 'workerinput') or not config.getoption(
-            'numprocesses', None):
-        probing.NURSERY.open()
     # What is forked is not measured.
     if zygote.PLACE not in os.environ and (
             'COVERAGE_PROCESS_START' not in os.environ):
         place = zygote.open_place()
         config.add_cleanup(lambda: zygote.close_place(place))
+    if hasattr(config, 'workerinput') or not config.getoption(
+            'numprocesses', None):
+        probing.NURSERY.open()
 
 
 #: Seconds of the modules that take longest, so that no worker begins them

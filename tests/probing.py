@@ -17,6 +17,7 @@ import importlib
 import itertools
 import os
 import socket
+import sys
 
 from octavia_v2_checks import clock
 from octavia_v2_checks import settings
@@ -62,7 +63,10 @@ class _Nursery:
     def _heritage():
         environment = dict(os.environ)
         environment.pop('PYTEST_CURRENT_TEST', None)
-        return environment, os.getcwd(), socket.getaddrinfo
+        clients = [sys.modules.get(name.partition('.')[0])
+                   for name in _CLIENTS]
+        return (environment, os.getcwd(), socket.getaddrinfo, [*sys.path],
+                clients)
 
 
 NURSERY = _Nursery()
