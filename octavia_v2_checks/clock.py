@@ -37,6 +37,11 @@ class Crashed(Exception):
         self.what = what
 
 
+def shown(seconds: float) -> str:
+    """Return a time for a message, such as 1.8 of 1.76415."""
+    return f'{round(seconds, 1):g}' if seconds >= 1 else f'{seconds:.1g}'
+
+
 class Clock:
     """A point in time after which nothing is waited for.
 
@@ -85,8 +90,16 @@ class _Once:
         return result
 
 
+#: Seconds, and share of a run, that are left for telling what the last
+#: question waited for.
+_TELLING, _TELLING_SHARE = 0.3, 0.1
+
+
 class Deadline(Clock):
     """One run: its time, of which every probe has a share, and shared objects.
+
+    Questions to servers end a moment before the run, so that a server that
+    did not answer is named.
 
     :param seconds: for all probes together
     :param probe: at most for one question to a server
@@ -96,11 +109,20 @@ class Deadline(Clock):
     def __init__(self, seconds: float, probe: float, spent: float = 0.0):
         super().__init__(seconds, spent)
         self._probe = probe
+        self._telling = min(_TELLING, _TELLING_SHARE * seconds)
         self._shared = _Once()
         self._kept = _Once()
         self._at_end: list[Callable[[], None]] = []
         #: The servers that were contacted, in their order; values are None.
         self.contacted: dict[str, None] = {}
+
+    def left(self) -> float:
+        """Return the seconds that are left for questions, 0 at least."""
+        return max(0.0, self.until_end() - self._telling)
+
+    def until_end(self) -> float:
+        """Return the seconds until the end of the run, 0 at least."""
+        return super().left()
 
     def shared(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return what all checks of this run share, created by the first.

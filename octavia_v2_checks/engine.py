@@ -285,7 +285,7 @@ def run(settings: settings_.Settings, selected: Sequence[Check],
     interrupted = False
     try:
         for one in runs:
-            one.ended.wait(deadline.left())
+            one.ended.wait(deadline.until_end())
     except KeyboardInterrupt:
         interrupted = True
     results = {r.check.id: r.snapshot(interrupted) for r in runs}

@@ -49,15 +49,16 @@ class Step(NamedTuple):
 
     def late(self, seconds: float) -> net.Fault:
         """Return the fault of what was not done in time."""
+        told = clocks.shown(seconds)
         if self.doing == 'resolve':
             host = self.peer.rpartition(':')[0].strip('[]')
             return net.Fault(
                 'unresolvable', f'The host name {host!r} does not resolve: '
-                f'the resolver did not answer within {seconds:g} s.',
+                f'the resolver did not answer within {told} s.',
                 host=self.peer)
         if not self.peer:
             return net.Fault('undetermined', f'This host is too slow: '
-                             f'{self.doing} took more than {seconds:g} s.')
+                             f'{self.doing} took more than {told} s.')
         what = {'connect': net.CONNECTING,
                 'tls': 'finish the TLS handshake'}.get(self.doing, 'answer')
         return net.late(self.peer, what, seconds)

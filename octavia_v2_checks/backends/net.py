@@ -12,6 +12,7 @@
 
 """What backends say about a server, and how they write its address."""
 
+from octavia_v2_checks import clock as clocks
 
 #: What a server that was not reached did not do in time.
 CONNECTING = 'accept a connection'
@@ -78,5 +79,5 @@ def late(peer: str, doing: str, seconds: float) -> Fault:
     :param doing: what it did not do, such as ``answer``; also the detail of
         the fault
     """
-    return Fault('timeout', f'{peer} did not {doing} within {seconds:g} s.',
-                 host=peer, detail=doing)
+    return Fault('timeout', f'{peer} did not {doing} within '
+                 f'{clocks.shown(seconds)} s.', host=peer, detail=doing)

@@ -39,7 +39,7 @@ def resolve(host: str, port: int, clock: clocks.Clock) -> list[tuple]:
     except clocks.OutOfTime:
         raise net.unresolvable(
             host, port, f'the resolver did not answer within '
-            f'{clock.seconds:g} s') from None
+            f'{clocks.shown(clock.seconds)} s') from None
     except (OSError, UnicodeError, ValueError) as exc:
         raise unresolved(host, port, exc) from None
 

@@ -290,6 +290,10 @@ def test_a_silent_host_after_a_standby(pair):
             probing.only(clusters.probe(spot, standby, bad, primary,
                                         connect_timeout='2', **writing),
                          clusters.DOWN)
+            # 0 is no limit.
+            probing.only(clusters.probe(spot, standby, bad, primary,
+                                        connect_timeout='0', **writing),
+                         'persistence.timeout')
             # Behind the host that is chosen, nobody gets to it.
             probing.only(clusters.probe(spot, standby, primary, bad,
                                         **writing), clusters.DOWN)

@@ -81,7 +81,8 @@ REASONS: dict[str, list[Reason]] = {
                'the same guide has the same.', 'namespace')],
     'config.inline-comment': [_PART_OF_IT, Reason(
         _BY_CHANCE.text, 'jobboard_backend_hosts')],
-    'config.half-quoted': [_PART_OF_IT],
+    'config.half-quoted': [_PART_OF_IT, Reason(
+        _BY_CHANCE.text, '_ssl_options')],
     'config.invalid-value': [
         Reason('Claims have no end, so nobody goes on with the flows of a '
                'worker that died.',
@@ -89,6 +90,9 @@ REASONS: dict[str, list[Reason]] = {
         Reason('The thread that renews claims never rests, or ends at once.',
                'jobboard_expiration_time = [-+0_ ]'),
         Reason(_BY_CHANCE.text, 'is indented, so oslo.config treats it'),
+        Reason('Without a namespace, the jobs of clouds that share a server '
+               'are not kept apart, and ZooKeeper takes no jobs at all.',
+               'jobboard_backend_namespace is empty'),
         Reason('Threads below one: any other jobboard, and Octavia without '
                'one, fails.', 'max_workers = ')],
     'config.unknown-option': [_BY_CHANCE],

@@ -193,6 +193,7 @@ VALUES: dict[str, dict[str, Any]] = {
         'time-out': query(connect_timeout='5'),
         'time-out word': query(connect_timeout='soon'),
         'time-out zero': query(connect_timeout='0'),
+        'time-out negative': query(connect_timeout='-1'),
         'read time-out': query(read_timeout='5'),
         'ssl true': query(ssl='true'),
         'ssl disabled': query(ssl_disabled='true'),

@@ -225,8 +225,9 @@ class Database:
     @contextlib.contextmanager
     def _alone(self):
         """Wait for other callers: the time of a question begins with its
-        turn."""
-        if not self._turn.acquire(timeout=self._deadline.left()):
+        turn. What ends the turn of another at the last moment ends theirs.
+        """
+        if not self._turn.acquire(timeout=self._deadline.until_end()):
             raise clocks.OutOfTime
         try:
             yield

@@ -113,9 +113,17 @@ class Target:
     def search(self) -> tuple:
         """How several hosts are tried: fields of hosts.Search."""
         asked = self._asked
-        return ('connect_timeout' not in asked,
+        return (_patient(asked.get('connect_timeout')),
                 asked.get('load_balance_hosts') == 'random',
                 str(asked.get('target_session_attrs', '')))
+
+
+def _patient(limit: Any) -> bool:
+    """Return whether libpq waits for ever: without a limit, or with 0."""
+    try:
+        return int(limit or 0) <= 0
+    except ValueError:
+        return False
 
 
 def postgresql_host(host: str, port: int) -> str:

@@ -17,6 +17,7 @@ import os
 import re
 from typing import NamedTuple
 
+from octavia_v2_checks import clock as clocks
 from octavia_v2_checks import statements
 from octavia_v2_checks.backends import database
 from octavia_v2_checks.backends import net
@@ -164,7 +165,7 @@ def of_question(login: Login, exc: BaseException, seconds: float
         if slug == 'timeout' and code in (1969, 3024, 1317, '57014'):
             return net.Fault(
                 'timeout', f'{login.host} answers, and did not finish a query '
-                           f'within {seconds:g} s{_number(code)}.',
+                           f'within {clocks.shown(seconds)} s{_number(code)}.',
                 'Check on the server what keeps it busy: ' + (
                     'SHOW FULL PROCESSLIST;' if login.kind == 'mysql' else
                     'SELECT * FROM pg_stat_activity;')

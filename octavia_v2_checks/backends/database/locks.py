@@ -20,6 +20,7 @@ beyond its first two words: it contains the data it writes.
 from collections.abc import Callable
 import contextlib
 
+from octavia_v2_checks import clock as clocks
 from octavia_v2_checks.backends import net
 
 #: Session, account, what it holds, and on what.
@@ -91,7 +92,7 @@ def locked(kind: str, host: str, seconds: float, held: list[tuple]
     :param held: what :func:`holders` returned
     """
     text = (f'{host} answers, and a lock kept a query waiting for more than '
-            f'{seconds:g} s')
+            f'{clocks.shown(seconds)} s')
     if kind == 'sqlite':
         return net.Fault('locked', f'{text}.', 'Wait for the process that '
                                                'writes to the file, or stop '

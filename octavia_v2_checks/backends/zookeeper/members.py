@@ -14,6 +14,7 @@
 
 from collections.abc import Iterator
 from collections.abc import Sequence
+import contextlib
 import dataclasses
 import itertools
 from typing import Any
@@ -81,7 +82,9 @@ def ask(deadline: clocks.Deadline, client: dict[str, Any],
         child.close()
         if not member.serves and not member.fault:
             member.fault = _idle(member)
-    _look_again(deadline, client, [m for m in members if _is_odd(m.fault)])
+    # What was seen stands where no time is left for a second look.
+    with contextlib.suppress(clocks.OutOfTime):
+        _look_again(deadline, client, [m for m in members if _is_odd(m.fault)])
     for member in members:
         member.fault = _explained(member.fault, client)
     return members

@@ -80,7 +80,7 @@ PARAMETERS = {
     'psycopg': _LIBPQ | {'autocommit', 'prepare_threshold'},
 }
 
-#: Parameters that are integers above 0.
+#: Parameters that are integers, above 0 for MySQL.
 NUMBERS = frozenset({'connect_timeout', 'read_timeout', 'write_timeout'})
 
 #: Parameters that SQLAlchemy converts to a boolean, for MySQL.

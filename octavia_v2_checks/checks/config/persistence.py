@@ -14,6 +14,7 @@
 
 from collections.abc import Iterator
 import importlib.util
+import re
 from urllib import parse as urlparse
 
 from octavia_v2_checks.checks.config import dburl
@@ -199,8 +200,9 @@ def _parameters(url):
 
 def _value(url, driver, key, text):
     """Yield what is wrong with the value of a parameter."""
-    if key in dburl.NUMBERS and not (text.isdecimal() and int(text) > 0):
-        yield (f'has {key} = {plain(text)}, which is not an integer above 0',
+    if key in dburl.NUMBERS and not _is_number(url, text):
+        above = '' if url.dialect == 'postgresql' else ' above 0'
+        yield (f'has {key} = {plain(text)}, which is not an integer{above}',
                f'Write {key} in seconds.')
     elif (url.dialect == 'mysql' and key in dburl.SWITCHES
             and text.strip().lower() not in dburl.TRUE | dburl.FALSE):
@@ -210,6 +212,14 @@ def _value(url, driver, key, text):
             and not _is_charset(text)):
         yield (f'has charset = {plain(text)}, which PyMySQL does not know',
                'Write charset=utf8mb4.')
+
+
+def _is_number(url, text):
+    """Return whether the driver takes a number; 0 is no limit to libpq."""
+    if url.dialect == 'postgresql':
+        return bool(re.fullmatch(r'\s*[+-]?[0-9]+\s*', text)) and (
+            -2 ** 31 <= int(text) < 2 ** 31)
+    return text.isdecimal() and int(text) > 0
 
 
 def _is_charset(name):
