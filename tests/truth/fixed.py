@@ -57,6 +57,7 @@ _ONCE_WRONG = [
     # They had no reason for being strict.
     'mariadb/etcd/backend_namespace=empty',
     'mariadb/sentinel/redis_backend_ssl_options@half-quoted',
+    'mariadb/zookeeper/zookeeper_ssl_options@semicolon',
 ]
 
 CASES = _SYSTEMS + _ONCE_WRONG

@@ -80,7 +80,7 @@ REASONS: dict[str, list[Reason]] = {
         Reason('A placeholder in the place of the namespace: who else reads '
                'the same guide has the same.', 'namespace')],
     'config.inline-comment': [_PART_OF_IT, Reason(
-        _BY_CHANCE.text, 'jobboard_backend_hosts')],
+        _BY_CHANCE.text, 'jobboard_backend_hosts|_ssl_options')],
     'config.half-quoted': [_PART_OF_IT, Reason(
         _BY_CHANCE.text, '_ssl_options')],
     'config.invalid-value': [
