@@ -20,7 +20,7 @@ from tests.truth import judging
 from tests.truth import lab as labs
 
 #: Most of it is waiting.
-LANES = 3
+LANES = 4
 
 
 def test_fixed_cases():
