@@ -28,6 +28,7 @@ from octavia_v2_checks.backends import net
 from octavia_v2_checks.backends import sniff
 from octavia_v2_checks.findings import Finding
 from octavia_v2_checks.upstream import broken
+from octavia_v2_checks.upstream import switches
 from octavia_v2_checks.upstream import versions
 
 ENTRY_POINTS = 'octavia_v2_checks.jobboards'
@@ -161,10 +162,8 @@ def _client(settings: settings_.Settings, client: jobboard.Client
 
 
 def _uses_tls(settings):
-    # Importing it takes longer than checking most jobboards.
-    from oslo_utils import strutils
     options = settings.get(_ZOOKEEPER_TLS)
-    return strutils.bool_from_string(options.get('use_ssl'))
+    return switches.is_true(options.get('use_ssl'))
 
 
 def _installing(client: jobboard.Client) -> str:

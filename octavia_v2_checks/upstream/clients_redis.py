@@ -23,6 +23,8 @@ from typing import Any
 from typing import NamedTuple
 from typing import TypeAlias
 
+from octavia_v2_checks.upstream import switches
+
 #: Version of a distribution, such as (6, 0), or None if it is not installed.
 Version: TypeAlias = tuple[int, ...] | None
 
@@ -111,10 +113,9 @@ def _of_redis(options, octavia):
 
 
 def _of_sentinel(options):
-    from oslo_utils import strutils
     given = dict(options['jobboard_redis_sentinel_ssl_options'])
     if 'ssl' in given:
-        given['ssl'] = strutils.bool_from_string(given['ssl'])
+        given['ssl'] = switches.is_true(given['ssl'])
     for name in 'username', 'password':
         value = options[f'jobboard_redis_sentinel_{name}']
         if value is not None:
@@ -127,11 +128,10 @@ def _converters() -> dict[str, Callable[[Any], Any]]:
 
     It passes on more, for which Octavia has no option.
     """
-    from oslo_utils import strutils
     texts = ('host', 'username', 'password', 'ssl_keyfile', 'ssl_certfile',
              'ssl_cert_reqs', 'ssl_ca_certs')
     return {**dict.fromkeys(texts, str), 'port': int, 'db': int,
-            'ssl': strutils.bool_from_string}
+            'ssl': switches.is_true}
 
 
 def _filtered(given):

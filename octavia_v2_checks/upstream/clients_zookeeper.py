@@ -23,6 +23,8 @@ from typing import Any
 from typing import NamedTuple
 from urllib import parse
 
+from octavia_v2_checks.upstream import switches
+
 #: Seconds that a session lasts unless it is renewed, kazoo's own default. A
 #: connection attempt to one member may take as long.
 SESSION = 10.0
@@ -50,13 +52,11 @@ def client(ensemble: str, options: dict[str, Any]) -> dict[str, Any]:
     :param ensemble: from :func:`hosts`
     :param options: ``jobboard_zookeeper_ssl_options``
     """
-    # The rules for hosts and paths are needed without it.
-    from oslo_utils import strutils
     made: dict[str, Any] = {'hosts': ensemble}
     for name, default in _OPTIONS.items():
         value = options.get(name, default)
         if isinstance(default, bool):
-            value = strutils.bool_from_string(value, default=default)
+            value = switches.is_true(value, default)
         made[name] = value
     return made
 

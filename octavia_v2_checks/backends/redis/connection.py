@@ -26,6 +26,7 @@ from octavia_v2_checks.backends import sniff
 from octavia_v2_checks.backends.redis import errors
 from octavia_v2_checks.backends.redis import refusals
 from octavia_v2_checks.upstream import clients_redis
+from octavia_v2_checks.upstream import switches
 
 _CLIENT = 'octavia_v2_checks.backends.redis.client'
 
@@ -68,11 +69,10 @@ def to_sentinel(options: dict[str, Any]) -> errors.Access:
 
 def _access(options, kind, user_option, password_option, tls_option,
             database=0):
-    from oslo_utils import strutils
     given = options[tls_option]
     return errors.Access(
         kind, options[user_option],
-        strutils.bool_from_string(given.get('ssl', False)),
+        switches.is_true(given.get('ssl', False)),
         bool(given.get('ssl_certfile')), user_option, password_option,
         tls_option, database)
 
