@@ -62,7 +62,7 @@ SLOWEST = {
     'test_secrets': 60, 'test_inflight_flows': 50, 'test_guide': 50,
     'test_zookeeper_faults': 50, 'test_drill_faults': 50,
     'test_etcd_client': 45, 'test_persistence_mysql': 45, 'test_hook': 45,
-    'test_resources': 45, 'test_releases': 45, 'test_fixed': 200,
+    'test_resources': 45, 'test_releases': 45, 'test_fixed': 60,
     'test_database_locks': 40, 'test_etcd_faults': 40, 'test_migration': 35,
     'test_persistence_mysql_faults': 15, 'test_etcd_tls': 10,
     'test_migration_rights': 8, 'test_migration_sqlite': 7}
