@@ -194,6 +194,7 @@ VALUES: dict[str, dict[str, Any]] = {
         'time-out word': query(connect_timeout='soon'),
         'time-out zero': query(connect_timeout='0'),
         'time-out negative': query(connect_timeout='-1'),
+        'time-out of years': query(connect_timeout='31536001'),
         'read time-out': query(read_timeout='5'),
         'ssl true': query(ssl='true'),
         'ssl disabled': query(ssl_disabled='true'),

@@ -80,7 +80,7 @@ PARAMETERS = {
     'psycopg': _LIBPQ | {'autocommit', 'prepare_threshold'},
 }
 
-#: Parameters that are integers, above 0 for MySQL.
+#: Parameters that are integers.
 NUMBERS = frozenset({'connect_timeout', 'read_timeout', 'write_timeout'})
 
 #: Parameters that SQLAlchemy converts to a boolean, for MySQL.
@@ -92,6 +92,17 @@ FALSE = frozenset({'false', 'no', 'off', 'n', 'f', '0'})
 #: Character sets that every release of PyMySQL knows; the driver itself is
 #: only asked about others, because importing it takes time.
 CHARSETS = frozenset({'utf8', 'utf8mb4', 'latin1', 'ascii', 'binary'})
+
+
+def numbers(driver: str, key: str) -> tuple[int, int]:
+    """Return the least and the largest value of one of :data:`NUMBERS`.
+
+    libpq and mysqlclient take 0 and less as no limit. PyMySQL refuses them,
+    and to wait for more than a year.
+    """
+    if driver != 'pymysql':
+        return -2 ** 31, 2 ** 31 - 1
+    return 1, 31_536_000 if key == 'connect_timeout' else 2 ** 31 - 1
 
 
 @dataclasses.dataclass(frozen=True)

@@ -200,9 +200,10 @@ def _parameters(url):
 
 def _value(url, driver, key, text):
     """Yield what is wrong with the value of a parameter."""
-    if key in dburl.NUMBERS and not _is_number(url, text):
-        above = '' if url.dialect == 'postgresql' else ' above 0'
-        yield (f'has {key} = {plain(text)}, which is not an integer{above}',
+    low, high = dburl.numbers(driver, key)
+    if key in dburl.NUMBERS and not _is_number(text, low, high):
+        yield (f'has {key} = {plain(text)}, which is not an integer'
+               + (f' from {low} to {high}' if low > 0 else ''),
                f'Write {key} in seconds.')
     elif (url.dialect == 'mysql' and key in dburl.SWITCHES
             and text.strip().lower() not in dburl.TRUE | dburl.FALSE):
@@ -214,12 +215,9 @@ def _value(url, driver, key, text):
                'Write charset=utf8mb4.')
 
 
-def _is_number(url, text):
-    """Return whether the driver takes a number; 0 is no limit to libpq."""
-    if url.dialect == 'postgresql':
-        return bool(re.fullmatch(r'\s*[+-]?[0-9]+\s*', text)) and (
-            -2 ** 31 <= int(text) < 2 ** 31)
-    return text.isdecimal() and int(text) > 0
+def _is_number(text, low, high):
+    return bool(re.fullmatch(r'\s*[+-]?[0-9]{1,10}\s*', text)) and (
+        low <= int(text) <= high)
 
 
 def _is_charset(name):
