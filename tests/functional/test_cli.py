@@ -100,8 +100,9 @@ def test_unreadable_configuration_file(tmp_path):
     if os.geteuid():
         one_line(check(str(path)))
         return
+    # Imported before: he may not be allowed to read this Python.
     code = (
-        'import os, sys; from octavia_v2_checks import cli; '
+        'import locale, os, sys; from octavia_v2_checks import cli; '
         'import octavia_v2_checks.engine, octavia_v2_checks.settings; '
         'os.setgid(65534); os.setuid(65534); sys.exit(cli.main(sys.argv[1:]))')
     for folder in [tmp_path, *tmp_path.parents[:3]]:
