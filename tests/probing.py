@@ -12,7 +12,6 @@
 
 """Runs one check in this process and returns its findings."""
 
-import contextlib
 import importlib
 import itertools
 import os
@@ -25,14 +24,10 @@ from octavia_v2_checks.backends import spawner as spawners
 from octavia_v2_checks.findings import Blocked as Blocked
 from octavia_v2_checks.findings import Finding
 from octavia_v2_checks.findings import NotApplicable as NotApplicable
+from tests import zygote
 
 #: ASCII only: PyMySQL sends passwords in latin-1, so others never work.
 PASSWORD = 'k@n:a/r%y$\'"#'
-
-#: Imported before anything is forked, as the children need most of it.
-_CLIENTS = ('kazoo.client', 'psycopg', 'psycopg2', 'pymysql', 'redis',
-            'requests', 'sqlalchemy.dialects.mysql.pymysql',
-            'sqlalchemy.dialects.postgresql.psycopg')
 
 _numbers = itertools.count(1)
 
@@ -48,9 +43,7 @@ class _Nursery:
 
     def open(self) -> None:
         """Fork it."""
-        for module in _CLIENTS:
-            with contextlib.suppress(ImportError):
-                importlib.import_module(module)
+        zygote.preload(zygote.CHECKING)
         self._spawner = spawners.Spawner()
         self._inherited = self._heritage()
 
@@ -64,7 +57,7 @@ class _Nursery:
         environment = dict(os.environ)
         environment.pop('PYTEST_CURRENT_TEST', None)
         clients = [sys.modules.get(name.partition('.')[0])
-                   for name in _CLIENTS]
+                   for name in zygote.CHECKING]
         return (environment, os.getcwd(), socket.getaddrinfo, [*sys.path],
                 clients)
 

@@ -268,6 +268,13 @@ def _serve(kind: str, place: str, listener: socket.socket) -> None:
     shutil.rmtree(place, ignore_errors=True)
 
 
+def preload(modules: Sequence[str]) -> None:
+    """Import modules, of which older releases have fewer."""
+    for name in modules:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+
+
 def _load(kind):
     """Import what the commands use."""
     found = pkgutil.walk_packages(octavia_v2_checks.__path__,
@@ -276,10 +283,7 @@ def _load(kind):
         if not module.name.endswith('__main__') and (
                 kind == 'work' or '.drill.' not in module.name):
             importlib.import_module(module.name)
-    for name in _MODULES[kind]:
-        # Older releases of Octavia and TaskFlow have fewer modules.
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
+    preload(_MODULES[kind])
     # Another user may not be allowed to look into this Python.
     stevedore.ExtensionManager('oslo.config.driver')
     plugins.find('octavia_v2_checks.reports')

@@ -10,7 +10,6 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """What TaskFlow reads as yes, in the dictionaries of ``[task_flow]``.
 
 It asks ``oslo_utils.strutils``, whose import takes longer than asking a

@@ -10,7 +10,6 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """Switches are read as TaskFlow reads them."""
 
 import hypothesis

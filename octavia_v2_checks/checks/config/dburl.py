@@ -80,8 +80,7 @@ PARAMETERS = {
     'psycopg': _LIBPQ | {'autocommit', 'prepare_threshold'},
 }
 
-#: Parameters that are integers.
-NUMBERS = frozenset({'connect_timeout', 'read_timeout', 'write_timeout'})
+_INTEGERS = frozenset({'connect_timeout', 'read_timeout', 'write_timeout'})
 
 #: Parameters that SQLAlchemy converts to a boolean, for MySQL.
 SWITCHES = frozenset({'local_infile', 'use_unicode', 'ssl_check_hostname'})
@@ -94,15 +93,17 @@ FALSE = frozenset({'false', 'no', 'off', 'n', 'f', '0'})
 CHARSETS = frozenset({'utf8', 'utf8mb4', 'latin1', 'ascii', 'binary'})
 
 
-def numbers(driver: str, key: str) -> tuple[int, int]:
-    """Return the least and the largest value of one of :data:`NUMBERS`.
+def integers(driver: str, key: str) -> range | None:
+    """Return the values of a parameter that is an integer, None for others.
 
     libpq and mysqlclient take 0 and less as no limit. PyMySQL refuses them,
     and to wait for more than a year.
     """
+    if key not in _INTEGERS:
+        return None
     if driver != 'pymysql':
-        return -2 ** 31, 2 ** 31 - 1
-    return 1, 31_536_000 if key == 'connect_timeout' else 2 ** 31 - 1
+        return range(-2 ** 31, 2 ** 31)
+    return range(1, 31_536_001 if key == 'connect_timeout' else 2 ** 31)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -200,10 +200,11 @@ def _parameters(url):
 
 def _value(url, driver, key, text):
     """Yield what is wrong with the value of a parameter."""
-    low, high = dburl.numbers(driver, key)
-    if key in dburl.NUMBERS and not _is_number(text, low, high):
-        yield (f'has {key} = {plain(text)}, which is not an integer'
-               + (f' from {low} to {high}' if low > 0 else ''),
+    integers = dburl.integers(driver, key)
+    if integers is not None and not _is_among(integers, text):
+        span = (f' from {integers[0]} to {integers[-1]}' if integers[0] > 0
+                else '')
+        yield (f'has {key} = {plain(text)}, which is not an integer{span}',
                f'Write {key} in seconds.')
     elif (url.dialect == 'mysql' and key in dburl.SWITCHES
             and text.strip().lower() not in dburl.TRUE | dburl.FALSE):
@@ -215,9 +216,9 @@ def _value(url, driver, key, text):
                'Write charset=utf8mb4.')
 
 
-def _is_number(text, low, high):
+def _is_among(integers, text):
     return bool(re.fullmatch(r'\s*[+-]?[0-9]{1,10}\s*', text)) and (
-        low <= int(text) <= high)
+        int(text) in integers)
 
 
 def _is_charset(name):
