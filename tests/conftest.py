@@ -24,6 +24,7 @@ import signal
 import pytest
 
 from tests import commands
+from tests import loader
 from tests import probing
 from tests import redis_probing
 from tests import zygote
@@ -38,6 +39,8 @@ from tests.servers import zookeeper as zookeeper_server
 
 def pytest_configure(config):
     """Let all processes of a run share what forks commands for them."""
+    # Nothing of what is collected is garbage.
+    gc.disable()
     # A shell lets its background jobs ignore it, and so would the commands.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -46,6 +49,11 @@ def pytest_configure(config):
             'COVERAGE_PROCESS_START' not in os.environ):
         place = zygote.open_place()
         config.add_cleanup(lambda: zygote.close_place(place))
+    if process.SHARED not in os.environ:
+        shared = process.directory('octavia-shared-', process.memory(
+            config.getoption('numprocesses', None) or 1))
+        os.environ[process.SHARED] = str(shared)
+        config.add_cleanup(lambda: process.remove(shared))
     if hasattr(config, 'workerinput') or not config.getoption(
             'numprocesses', None):
         probing.NURSERY.open()
@@ -68,6 +76,8 @@ SLOWEST = {
     'test_migration_rights': 8, 'test_migration_sqlite': 7}
 
 
+# Last, when those that the markers leave out are gone.
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
     """Deal the tests to the workers: each begins with slow modules.
 
@@ -99,8 +109,11 @@ def pytest_collection_modifyitems(config, items):
 
 def pytest_collection_finish():
     """Spare every fork of this process the count of all tests."""
+    gc.enable()
     gc.collect()
     gc.freeze()
+    # Now the path is complete.
+    loader.install()
 
 
 @pytest.fixture

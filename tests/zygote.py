@@ -50,6 +50,7 @@ import stevedore
 
 import octavia_v2_checks
 from octavia_v2_checks import plugins
+from tests.servers import process
 
 #: Where the server's socket is; set by the first process of a test run.
 PLACE = 'OCTAVIA_TESTS_ZYGOTE'
@@ -78,7 +79,7 @@ def _db_manage():
 SCRIPTS = {'octavia-v2-checks': _own, 'octavia-status': _status,
            'octavia-db-manage': _db_manage}
 RUN_AS_MODULE = ('tests.worker_board', 'tests.octavia_worker',
-                 'tests.octavia_board', 'tests.made_clients',
+                 'tests.octavia_board', 'tests.made_clients', 'tests.loader',
                  'tests.truth.worker', 'tests.truth.stock')
 
 #: What has to be there when an interpreter starts cannot be set afterwards.
@@ -265,7 +266,9 @@ def _serve(kind: str, place: str, listener: socket.socket) -> None:
                 else:
                     waiting.unregister(key.fd)
                     _ended(key.fd, *key.data)
-    shutil.rmtree(place, ignore_errors=True)
+    for folder in (place, os.environ.get(process.SHARED)):
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def preload(modules: Sequence[str]) -> None:
@@ -287,6 +290,9 @@ def _load(kind):
     # Another user may not be allowed to look into this Python.
     stevedore.ExtensionManager('oslo.config.driver')
     plugins.find('octavia_v2_checks.reports')
+    if kind == 'work':
+        from tests import loader
+        loader.install()
 
 
 def _accept(listener, waiting):

@@ -198,13 +198,18 @@ def test_standby_and_primary(write_config, driver):
 def galera(write_config):
     """A place on a Galera node that bootstraps a cluster."""
     with mariadb_server.MariaDB(**mariadb_server.galera()) as server:
-        process.wait_until(lambda: status(server) == 'Primary', 'no cluster')
+        process.wait_until(lambda: serves(server), 'no cluster')
         yield mysql.Place(server, write_config)
 
 
-def status(server):
+def status(server, name='cluster_status'):
     return server.execute(
-        "SHOW GLOBAL STATUS LIKE 'wsrep_cluster_status'")[0][1]
+        f"SHOW GLOBAL STATUS LIKE 'wsrep_{name}'")[0][1]
+
+
+def serves(server):
+    """A member of a primary component is first prepared for use."""
+    return (status(server), status(server, 'ready')) == ('Primary', 'ON')
 
 
 def test_galera_that_rejects_queries(galera):
@@ -227,7 +232,7 @@ def test_galera_outside_the_primary_component(galera):
     assert status(server) in found.message and '1047' in found.message
     assert found.host == peer(server)
     server.execute(sql(found.remedy))
-    process.wait_until(lambda: status(server) == 'Primary', 'not Primary')
+    process.wait_until(lambda: serves(server), 'not Primary')
     assert galera.probe() == []
 
 

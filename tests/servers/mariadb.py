@@ -12,8 +12,6 @@
 
 """MariaDB."""
 
-import atexit
-import functools
 import os
 import pathlib
 import shutil
@@ -32,17 +30,13 @@ def _as_root() -> list[str]:
     return ['--user=root'] if os.geteuid() == 0 else []
 
 
-@functools.cache
-def _template() -> pathlib.Path:
-    """A data directory that every server of this process copies."""
-    path = process.directory('octavia-mariadb-')
-    atexit.register(shutil.rmtree, path, ignore_errors=True)
+def _fill(path: pathlib.Path) -> None:
+    """Make the data directory that every server copies."""
     process.run(process.find('mariadb-install-db', 'mysql_install_db'),
                 '--no-defaults', *_as_root(), f'--datadir={path}/data',
                 '--auth-root-authentication-method=normal',
                 f'--tmpdir={path}',
                 '--skip-test-db', *_SMALL)
-    return path / 'data'
 
 
 class MariaDB(process.Server):
@@ -53,6 +47,8 @@ class MariaDB(process.Server):
     :param options: options of mariadbd, underscores for hyphens; True
         stands for the bare option.
     """
+
+    many_files = True
 
     def __init__(self, *, host: str = process.LOOPBACK,
                  port: int | None = None,
@@ -67,7 +63,8 @@ class MariaDB(process.Server):
             options['ssl_ca'] = client_ca
 
     def prepare(self) -> None:
-        shutil.copytree(_template(), self.dir / 'data')
+        shutil.copytree(process.shared('mariadb', _fill) / 'data',
+                        self.dir / 'data')
 
     def argv(self) -> list[str]:
         options = []

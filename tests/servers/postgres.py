@@ -12,8 +12,6 @@
 
 """PostgreSQL."""
 
-import atexit
-import functools
 import glob
 import pathlib
 import shutil
@@ -51,18 +49,15 @@ def _program(name: str) -> str:
     return found[-1] if found else process.find(name)
 
 
-@functools.cache
-def _template() -> pathlib.Path:
-    """A data directory that every server of this process copies."""
-    path = process.directory('octavia-postgres-')
-    atexit.register(shutil.rmtree, path, ignore_errors=True)
+def _fill(path: pathlib.Path) -> None:
+    """Make the data directory that every server copies."""
     user = process.user_for('postgres')
     process.give(path, user)
     process.run(_program('initdb'), '--username=postgres', '--auth=trust',
                 '--encoding=UTF8', '--locale=C', '--no-sync',
+                '--wal-segsize=1',
                 f'--pgdata={path}/data', user=user)
     (path / 'data' / 'pg_hba.conf').write_text(_HBA)
-    return path / 'data'
 
 
 class PostgreSQL(process.Server):
@@ -75,6 +70,7 @@ class PostgreSQL(process.Server):
     :param settings: server settings (``max_connections=10``).
     """
 
+    many_files = True
     # SIGTERM would wait for the clients to leave.
     stop_signal = signal.SIGINT
 
@@ -91,7 +87,10 @@ class PostgreSQL(process.Server):
             'listen_addresses': host, 'port': self.port,
             'unix_socket_directories': self.dir, 'fsync': 'off',
             'shared_buffers': '8MB', 'max_connections': 50,
-            'password_encryption': 'scram-sha-256'}
+            'min_wal_size': '2MB',
+            'password_encryption': 'scram-sha-256',
+            # What is killed would leave it in the system's.
+            'dynamic_shared_memory_type': 'mmap'}
         if tls:
             self.settings |= {'ssl': 'on', 'ssl_cert_file': tls.cert,
                               'ssl_key_file': self.dir / 'server.key'}
@@ -101,7 +100,7 @@ class PostgreSQL(process.Server):
 
     def prepare(self) -> None:
         data = self.dir / 'data'
-        shutil.copytree(_template(), data)
+        shutil.copytree(process.shared('postgres', _fill) / 'data', data)
         data.chmod(0o700)
         if self.tls:
             key = self.dir / 'server.key'

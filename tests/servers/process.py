@@ -14,6 +14,9 @@
 
 from __future__ import annotations
 
+import atexit
+import fcntl
+import functools
 import os
 import pathlib
 import pwd
@@ -27,6 +30,7 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Self
 
 LOOPBACK = '127.0.0.1'
@@ -37,6 +41,13 @@ STOP_TIMEOUT = 20.0
 # between the moment it is chosen and the moment the server binds it.
 _PORTS = range(20000, 32000)
 _RANDOM = random.SystemRandom()
+
+#: A directory for the many files of databases, and for what the processes of
+#: a test run share.
+SHARED = 'OCTAVIA_TESTS_SHARED'
+
+#: Bytes that each process of a run may need there, twice.
+_ENOUGH = 1 << 30
 
 
 class NotInstalled(Exception):
@@ -79,10 +90,49 @@ def _is_free(host: str, port: int) -> bool:
     return True
 
 
-def directory(prefix: str = 'octavia-') -> pathlib.Path:
-    """A new temporary directory that another user may enter."""
-    path = pathlib.Path(tempfile.mkdtemp(prefix=prefix))
+def directory(prefix: str = 'octavia-', place: str | None = None
+              ) -> pathlib.Path:
+    """A new temporary directory that another user may enter.
+
+    :param place: in which; otherwise where such directories usually are
+    """
+    path = pathlib.Path(tempfile.mkdtemp(prefix=prefix, dir=place))
     path.chmod(0o755)
+    return path
+
+
+def memory(processes: int) -> str | None:
+    """Where files are kept in memory, if there is enough for a test run."""
+    place = '/dev/shm'
+    if 'TMPDIR' in os.environ or not os.path.ismount(place):
+        return None
+    found = os.statvfs(place)
+    enough = found.f_bavail * found.f_frsize >= processes * _ENOUGH
+    return place if enough else None
+
+
+def shared(name: str, fill: Callable[[pathlib.Path], None]) -> pathlib.Path:
+    """A directory that only the first process of a test run fills.
+
+    :param fill: does it
+    """
+    place = pathlib.Path(os.environ.get(SHARED) or _own())
+    path = place / name
+    with open(place / f'{name}.lock', 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            part = place / f'{name}.part'
+            part.mkdir()
+            fill(part)
+            part.rename(path)
+    return path
+
+
+@functools.cache
+def _own() -> pathlib.Path:
+    """Where this process shares with none."""
+    path = directory('octavia-shared-')
+    atexit.register(remove, path)
     return path
 
 
@@ -175,6 +225,8 @@ class Server:
     """
 
     user: str | None = None
+    #: Whether it has hundreds of small files.
+    many_files = False
     #: What puts it on another host, of :mod:`tests.servers.elsewhere`.
     inside: tuple[str, ...] = ()
     stop_signal = signal.SIGTERM
@@ -182,7 +234,8 @@ class Server:
     def __init__(self, host: str = LOOPBACK, port: int | None = None) -> None:
         self.host = host
         self.port = port or free_port(host)
-        self.dir = directory()
+        self.dir = directory(
+            place=os.environ.get(SHARED) if self.many_files else None)
         self.log = self.dir / 'server.log'
         self._process: subprocess.Popen | None = None
         self._prepared = False

@@ -19,7 +19,6 @@ namespace, forked from a process that has imported Octavia. Run it in a
 process that does nothing else afterwards.
 """
 
-import contextlib
 import json
 import os
 import signal
@@ -28,39 +27,13 @@ import sys
 from octavia_v2_checks import settings as settings_
 from octavia_v2_checks.drill import boards
 from octavia_v2_checks.drill import director
-from octavia_v2_checks.drill import loader
 from octavia_v2_checks.drill import names
 from octavia_v2_checks.drill import stage
 from octavia_v2_checks.drill import team
 
 
-class _Forked:
-    """A loader that need not import anything."""
-
-    def __init__(self, control, others):
-        self.pid = os.fork()
-        if not self.pid:
-            # It is to end when nobody has the other end any more.
-            others.close()
-            self._be(control)
-
-    def _be(self, control):
-        os.setsid()
-        nowhere = os.open(os.devnull, os.O_RDWR)
-        for number in range(3):
-            os.dup2(nowhere, number)
-        try:
-            loader.main(control.detach())
-        finally:
-            os._exit(1)
-
-    def wait(self):
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(self.pid, 0)
-
-
 class _Team(team.Team):
-    """A team whose loader was forked.
+    """A team that has the file as it is.
 
     :cvar said: what it has said of the configuration
     """
@@ -71,9 +44,6 @@ class _Team(team.Team):
     def __init__(self, files):
         # Whatever our own reading of them has made of the files.
         super().__init__([self.path])
-
-    def _start(self, control):
-        return _Forked(control, self._control)
 
     def loaded(self, time_left):
         _Team.said = super().loaded(time_left)
