@@ -17,6 +17,7 @@ import itertools
 import os
 import socket
 import sys
+from typing import Any
 
 from octavia_v2_checks import clock
 from octavia_v2_checks import settings
@@ -50,16 +51,37 @@ class _Nursery:
     def give(self, run: clock.Deadline) -> None:
         """Let a run have it, if that makes no difference."""
         if self._spawner and self._heritage() == self._inherited:
-            run.kept(spawners.Spawner, lambda: self._spawner)
+            run.kept(spawners.Spawner, lambda: _Dressing(self._spawner))
 
     @staticmethod
     def _heritage():
-        environment = dict(os.environ)
-        environment.pop('PYTEST_CURRENT_TEST', None)
         clients = [sys.modules.get(name.partition('.')[0])
                    for name in zygote.CHECKING]
-        return (environment, os.getcwd(), socket.getaddrinfo, [*sys.path],
-                clients)
+        return socket.getaddrinfo, [*sys.path], clients
+
+
+class _Dressing:
+    """Gives children what they would have inherited from this process."""
+
+    def __init__(self, spawner: spawners.Spawner):
+        self._spawner = spawner
+        self.kill = spawner.kill
+
+    def start(self, seconds: float, target: str, args: tuple
+              ) -> tuple[int, socket.socket]:
+        return self._spawner.start(seconds, 'tests.probing:dressed', (
+            dict(os.environ), os.getcwd(), target, args))
+
+
+def dressed(environment: dict[str, str], folder: str, target: str,
+            args: tuple) -> Any:
+    """In a child: what is to answer there."""
+    os.environ.clear()
+    os.environ.update(environment)
+    os.environ.pop('SSLKEYLOGFILE', None)
+    os.chdir(folder)
+    module, _, name = target.partition(':')
+    return getattr(importlib.import_module(module), name)(*args)
 
 
 NURSERY = _Nursery()

@@ -23,7 +23,7 @@ from tests import commands
 from tests import doors
 from tests.servers import scripts
 
-pytestmark = pytest.mark.usefixtures('real_start')
+real_start = pytest.mark.usefixtures('real_start')
 
 OUR_TITLES = list(doors.TITLES)
 
@@ -43,6 +43,7 @@ def config(write_config):
     return write_config(jobboard_enabled=False)
 
 
+@real_start
 def test_rows_take_the_place_of_the_stock_row(config):
     before = stock_titles(config)
     assert before[0] == 'AmphoraV2 Check'
@@ -65,6 +66,7 @@ def test_stock_row_can_be_kept(config):
     assert titles(done) == OUR_TITLES + stock_titles(config)
 
 
+@real_start
 def test_switched_on_by_a_file_that_only_octavia_status_reads(
         config, tmp_path):
     """In ~/.octavia here, where /etc/octavia would be for real."""
@@ -217,6 +219,7 @@ def test_skip_of_an_unknown_check_fails(config):
     assert 'jobbord' in done.stdout
 
 
+@real_start
 def test_silent_servers_cost_no_more_than_the_deadline(write_config):
     import time
     with scripts.Silent() as database, scripts.Silent() as board:
@@ -258,6 +261,7 @@ def test_with_eventlet_imported(write_config):
     assert {'persistence.refused', 'jobboard.refused'} <= seen.ids
 
 
+@real_start
 def test_our_package_leaves_no_file_behind(config, tmp_path):
     home = tmp_path / 'home'
     home.mkdir()

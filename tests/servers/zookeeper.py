@@ -12,6 +12,7 @@
 
 """ZooKeeper, alone or in an ensemble."""
 
+import contextlib
 import os
 import pathlib
 import socket
@@ -29,6 +30,22 @@ _CLASSPATH = ':'.join([_JAR, *(f'/usr/share/java/{name}.jar' for name in (
     'slf4j-simple', 'netty-codec', 'netty-resolver',
     'netty-transport-native-unix-common'))])
 _MAIN = 'org.apache.zookeeper.server.quorum.QuorumPeerMain'
+
+
+#: Where Java has the classes that a ZooKeeper loads, ready for use.
+_CLASSES = 'classes.jsa'
+
+
+def _load(path: pathlib.Path) -> None:
+    """Let a ZooKeeper write the classes that it has loaded."""
+    # Java before 13 cannot.
+    with contextlib.suppress(process.StartError):
+        with ZooKeeper(java=(f'-XX:ArchiveClassesAtExit={path}/{_CLASSES}',)
+                       ) as server:
+            client = server.client()
+            client.create('/loaded')
+            client.stop()
+            server.stop()
 
 
 class Member(process.Server):
@@ -77,8 +94,13 @@ class Member(process.Server):
                       for name, value in self.owner.properties.items()]
         return [process.find('java'), f'-Xmx{self.owner.memory}', '-Xms24m',
                 '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1',
-                '-XX:-UsePerfData', *properties,
+                '-XX:-UsePerfData', *(self.owner.java or self._classes()),
+                *properties,
                 '-cp', _CLASSPATH, _MAIN, str(self.config)]
+
+    def _classes(self) -> list[str]:
+        path = process.shared('zookeeper', _load) / _CLASSES
+        return [f'-XX:SharedArchiveFile={path}'] if path.exists() else []
 
     def ask(self, word: str, timeout: float = 2.0) -> str:
         """The answer to a four-letter word.
@@ -142,6 +164,7 @@ class ZooKeeper(ensemble.Ensemble[Member]):
     :param read_only: members without a quorum serve readers.
     :param properties: Java system properties.
     :param memory: the most that each keeps its znodes in.
+    :param java: options of Java.
     :param options: lines of zoo.cfg.
     """
 
@@ -152,7 +175,8 @@ class ZooKeeper(ensemble.Ensemble[Member]):
                  admin_certificate: tls_files.Certificate | None = None,
                  read_only: bool = False,
                  properties: dict[str, str] | None = None,
-                 memory: str = '96m', **options) -> None:
+                 memory: str = '96m', java: tuple[str, ...] = (),
+                 **options) -> None:
         if not os.path.exists(_JAR.partition(':')[0]):
             raise process.NotInstalled('zookeeper is not installed')
         self.tls = tls
@@ -163,6 +187,7 @@ class ZooKeeper(ensemble.Ensemble[Member]):
             self.options['4lw.commands.whitelist'] = whitelist
         self.properties = properties or {}
         self.memory = memory
+        self.java = java
         if read_only:
             self.properties['readonlymode.enabled'] = 'true'
         names = ensemble.hosts(size)
