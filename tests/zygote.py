@@ -90,7 +90,8 @@ CHECKING = ('sqlalchemy.dialects.mysql.pymysql', 'pymysql', 'psycopg2',
             'psycopg', 'sqlalchemy.dialects.postgresql.psycopg2',
             'sqlalchemy.dialects.postgresql.psycopg', 'redis.sentinel',
             'kazoo.client', 'requests', 'alembic.runtime.migration',
-            'xml.etree.ElementTree', 'encodings.ascii')
+            'xml.etree.ElementTree', 'encodings.ascii', 'netrc',
+            'psycopg2.extras', 'resource')
 
 #: What the stock command, the drill, and workers use.
 WORKING = (*CHECKING, 'etcd3gw', 'taskflow.jobs.backends',
@@ -98,8 +99,10 @@ WORKING = (*CHECKING, 'etcd3gw', 'taskflow.jobs.backends',
            'taskflow.jobs.backends.impl_zookeeper',
            'taskflow.jobs.backends.impl_etcd',
            'taskflow.persistence.backends.impl_sqlalchemy', 'prettytable',
-           'octavia.cmd.status', 'octavia.common.base_taskflow',
-           'taskflow.engines',
+           'wcwidth', 'importlib_metadata._adapters', 'octavia.cmd.status',
+           'octavia.common.base_taskflow', 'taskflow.engines',
+           'taskflow.engines.action_engine.engine',
+           'taskflow.persistence.backends.impl_memory',
            'octavia.controller.worker.v2.taskflow_jobboard_driver',
            'tests.worker_board')
 
