@@ -254,6 +254,8 @@ def _exactly(connection, size):
 
 def _serve(kind: str, place: str, listener: socket.socket) -> None:
     """Fork for each request, until the test run has ended."""
+    # As the command does it when it starts.
+    gc.set_threshold(50_000)
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         _load(kind)

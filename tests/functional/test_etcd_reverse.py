@@ -164,7 +164,7 @@ def test_refusals_of_newer_releases(both):
 @pytest.mark.parametrize('limit, sound', [(1, False), (20, True)])
 def test_the_timeout_as_the_client_applies_it(both, etcd, limit, sound):
     with reverse.Slow(etcd) as server:
-        server.pause = 1.5
+        server.pause = 1.2
         outcome = both(server, jobboard_etcd_timeout=limit)
         if sound:
             etcd_probing.sound(outcome)

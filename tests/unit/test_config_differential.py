@@ -23,6 +23,7 @@ import yaml
 from octavia_v2_checks import findings
 from octavia_v2_checks import settings
 from octavia_v2_checks.checks import config
+from tests.servers import process
 from tests.unit import config_cases
 from tests.unit import fragments
 from tests.unit import test_config_properties
@@ -31,21 +32,23 @@ CASES = [c for c in [*config_cases.PRESENT, *config_cases.ABSENT]
          if not c.environ and not c.release]
 
 
-@pytest.fixture(scope='module')
-def definitions(tmp_path_factory):
-    """Octavia's own definitions, as oslo-config-validator reads them."""
+def _define(folder):
+    """Write Octavia's own definitions, as oslo-config-validator reads them."""
     made = subprocess.run(
         [sys.executable, '-m', 'oslo_config.generator', '--namespace',
          'octavia', '--format', 'yaml'],
         check=True, capture_output=True, timeout=120).stdout
     opts = yaml.safe_load(made)['options']['task_flow']['opts']
-    path = tmp_path_factory.mktemp('definitions') / 'octavia.yaml'
     # What it does not look at would take most of the time of every case.
-    path.write_text(yaml.safe_dump({
+    (folder / 'octavia.yaml').write_text(yaml.safe_dump({
         'options': {'task_flow': {'opts': [
             {'name': o['name'], 'dest': o.get('dest')} for o in opts]}},
         'deprecated_options': {}}))
-    return str(path)
+
+
+@pytest.fixture(scope='module')
+def definitions():
+    return str(process.shared('definitions', _define) / 'octavia.yaml')
 
 
 def validated(monkeypatch, definitions, path):
