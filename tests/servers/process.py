@@ -46,7 +46,7 @@ _RANDOM = random.SystemRandom()
 #: a test run share.
 SHARED = 'OCTAVIA_TESTS_SHARED'
 
-#: Bytes that each process of a run may need there, twice.
+#: Bytes there for each process of a run: more than twice what it needs.
 _ENOUGH = 1 << 30
 
 
@@ -122,6 +122,7 @@ def shared(name: str, fill: Callable[[pathlib.Path], None]) -> pathlib.Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
             part = place / f'{name}.part'
+            remove(part)
             part.mkdir()
             fill(part)
             part.rename(path)
