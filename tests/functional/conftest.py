@@ -17,6 +17,7 @@ import contextlib
 import pytest
 
 from tests import boards
+from tests import jobboards
 
 
 @pytest.fixture
@@ -33,3 +34,10 @@ def place(request):
     with contextlib.closing(boards.place(
             request.param, request.getfixturevalue)) as found:
         yield found
+
+
+@pytest.fixture
+def no_environment(monkeypatch, tmp_path):
+    """Nothing outside the configuration changes how requests connects."""
+    jobboards.clear_environment(monkeypatch)
+    monkeypatch.setenv('HOME', str(tmp_path))

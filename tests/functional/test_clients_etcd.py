@@ -17,11 +17,11 @@ import re
 import pytest
 
 from tests import clients
-from tests import jobboards
 from tests import probing
 from tests.servers import reverse
 
-pytestmark = pytest.mark.clients
+pytestmark = [pytest.mark.clients,
+              pytest.mark.usefixtures('no_environment')]
 
 #: Releases that know one path only; that take it from the environment; that
 #: ask for it; that apply the time-out; and those of today.
@@ -34,11 +34,6 @@ RELEASES = [clients.Release(*pins) for pins in (
 
 ONE_PATH = RELEASES[:2]
 NO_TIMEOUT = RELEASES[:3]
-
-
-@pytest.fixture(autouse=True)
-def no_environment(monkeypatch):
-    jobboards.clear_environment(monkeypatch)
 
 
 @pytest.fixture(params=RELEASES, ids=repr)

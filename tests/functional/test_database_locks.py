@@ -89,7 +89,7 @@ def test_mariadb(watched, write_config, lock):
     with holding(watched, spot.database, *LOCKS[lock]) as holder:
         begin = time.monotonic()
         found = waiting(spot.probe())
-        assert time.monotonic() - begin < 5
+        assert time.monotonic() - begin < 20 + 1
         session = str(holder.thread_id())
         assert f'session {session}' in found.message
         # Nothing of ours goes on there; the server notices in a moment.
@@ -174,7 +174,7 @@ def test_postgresql(postgres, write_config, driver, mode):
                  f'LOCK TABLE flowdetails IN {mode} MODE') as holder:
         begin = time.monotonic()
         found = waiting(spot.probe())
-        assert time.monotonic() - begin < 5
+        assert time.monotonic() - begin < 20 + 1
         assert (f"session {holder.info.backend_pid} of 'postgres'"
                 in found.message)
         assert 'on flowdetails' in found.message
@@ -281,8 +281,9 @@ def test_checks_of_one_run_wait_once(mariadb, write_config):
         begin = time.monotonic()
         found = [f for f in persistence.check(loaded, run)
                  if isinstance(f, Finding)]
+        waited = time.monotonic()
         with pytest.raises(probing.Blocked) as caught:
             list(migration.check(loaded, run))
-        assert time.monotonic() - begin < 4
+        assert time.monotonic() - waited < waited - begin
     run.close()
     assert caught.value.is_by(waiting(found))

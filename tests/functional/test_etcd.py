@@ -30,12 +30,9 @@ from tests.servers import forward
 from tests.servers import process
 from tests.servers import scripts
 
+pytestmark = pytest.mark.usefixtures('no_environment')
+
 DRIVER = 'etcd_taskflow_driver'
-
-
-@pytest.fixture(autouse=True)
-def no_environment(monkeypatch):
-    jobboards.clear_environment(monkeypatch)
 
 
 @pytest.fixture

@@ -37,7 +37,6 @@ from tests import clients
 from tests import commands
 from tests import databases
 from tests import etcd_probing
-from tests import jobboards
 from tests import probing
 from tests.jobboards import peer
 from tests.servers import etcd as etcd_server
@@ -45,14 +44,10 @@ from tests.servers import forward
 from tests.servers import process
 from tests.servers import scripts
 
+pytestmark = pytest.mark.usefixtures('no_environment')
+
 TLS = etcd_probing.TLS
 QUOTED = etcd_probing.QUOTED
-
-
-@pytest.fixture(autouse=True)
-def no_environment(monkeypatch, tmp_path):
-    jobboards.clear_environment(monkeypatch)
-    monkeypatch.setenv('HOME', str(tmp_path))
 
 
 @pytest.fixture

@@ -28,12 +28,9 @@ from tests.servers import etcd as etcd_server
 from tests.servers import redis as redis_server
 from tests.servers import scripts
 
+pytestmark = pytest.mark.usefixtures('no_environment')
+
 VERSION = b'{"etcdserver":"3.4.23","etcdcluster":"3.4.0"}'
-
-
-@pytest.fixture(autouse=True)
-def no_environment(monkeypatch):
-    jobboards.clear_environment(monkeypatch)
 
 
 @pytest.fixture

@@ -22,20 +22,15 @@ import re
 import pytest
 
 from tests import etcd_probing
-from tests import jobboards
 from tests import probing
 from tests.jobboards import peer
 from tests.servers import etcd as etcd_server
 from tests.servers import reverse
 from tests.servers import scripts
 
+pytestmark = pytest.mark.usefixtures('no_environment')
+
 BASIC = 'Basic ' + base64.b64encode(b'octavia:x-netrc-x').decode()
-
-
-@pytest.fixture(autouse=True)
-def no_environment(monkeypatch, tmp_path):
-    jobboards.clear_environment(monkeypatch)
-    monkeypatch.setenv('HOME', str(tmp_path))
 
 
 @pytest.fixture

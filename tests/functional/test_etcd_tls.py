@@ -25,13 +25,10 @@ from tests.servers import etcd as etcd_server
 from tests.servers import forward
 from tests.servers import process
 
+pytestmark = pytest.mark.usefixtures('no_environment')
+
 TLS = etcd_probing.TLS
 QUOTED = etcd_probing.QUOTED
-
-
-@pytest.fixture(autouse=True)
-def no_environment(monkeypatch):
-    jobboards.clear_environment(monkeypatch)
 
 
 @pytest.fixture

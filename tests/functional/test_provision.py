@@ -25,7 +25,6 @@ import pytest
 
 from tests import commands
 from tests import doors
-from tests import jobboards
 from tests import probing
 from tests.servers import etcd as etcd_server
 from tests.servers import process
@@ -312,11 +311,6 @@ def test_zookeeper(site, mariadb, is_closed):
             assert spot.work().returncode != 0
             zk_cli(server, spot.statements('ZooKeeper, in zkCli.sh'))
         spot.finish()
-
-
-@pytest.fixture
-def no_environment(monkeypatch):
-    jobboards.clear_environment(monkeypatch)
 
 
 def test_etcd(site, mariadb, no_environment):

@@ -13,7 +13,6 @@
 """etcd, alone or in an ensemble."""
 
 import json
-import ssl
 import urllib.error
 import urllib.request
 
@@ -71,19 +70,10 @@ class Member(process.Server):
         """
         data = None if body is None else json.dumps(body).encode()
         opener = urllib.request.build_opener(
-            _NO_PROXY, urllib.request.HTTPSHandler(context=self._context()))
+            _NO_PROXY, urllib.request.HTTPSHandler(
+                context=tls_files.context(self.owner.admin_certificate)))
         with opener.open(self.client_url + path, data, timeout) as answer:
             return json.load(answer)
-
-    def _context(self) -> ssl.SSLContext:
-        # The default one reads all the system's authorities, every time.
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        client = self.owner.admin_certificate
-        if client:
-            context.load_cert_chain(client.cert, client.key)
-        return context
 
     def answers(self) -> bool:
         try:

@@ -16,6 +16,7 @@ import dataclasses
 import datetime
 import ipaddress
 import pathlib
+import ssl
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -38,6 +39,21 @@ class Certificate:
     key: str
     both: str
     password: str | None = None
+
+
+def context(client: Certificate | None) -> ssl.SSLContext:
+    """What an administrator connects with, whatever the server shows.
+
+    The default one reads all the system's authorities, every time.
+
+    :param client: what it shows itself
+    """
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.check_hostname = False
+    made.verify_mode = ssl.CERT_NONE
+    if client:
+        made.load_cert_chain(client.cert, client.key)
+    return made
 
 
 class Authority:

@@ -16,7 +16,6 @@ import contextlib
 import os
 import pathlib
 import socket
-import ssl
 
 from tests.servers import ensemble
 from tests.servers import process
@@ -117,16 +116,8 @@ class Member(process.Server):
                                               timeout)
         if not self.owner.tls:
             return connection
-        return self._context().wrap_socket(connection)
-
-    def _context(self) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        client = self.owner.admin_certificate
-        if client:
-            context.load_cert_chain(client.cert, client.key)
-        return context
+        context = tls_files.context(self.owner.admin_certificate)
+        return context.wrap_socket(connection)
 
     def answers(self) -> bool:
         """Whether it serves; one of several first waits for the others."""

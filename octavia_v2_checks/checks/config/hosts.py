@@ -102,7 +102,7 @@ def _host_problem(host: str) -> str | None:
         return 'has a scheme'
     if re.fullmatch(r'\[[0-9A-Fa-f:.%\w]+\]:\d*|[^:\[\]]+:\d*', host):
         return 'has a port'
-    if _is_ipv6(bare) and host in (bare, f'[{bare}]'):
+    if is_ipv6(bare) and host in (bare, f'[{bare}]'):
         return None
     if '/' in host:
         return 'has a path'
@@ -121,7 +121,8 @@ def _host_problem(host: str) -> str | None:
     return None
 
 
-def _is_ipv6(text):
+def is_ipv6(text: str) -> bool:
+    """Return whether it is an IPv6 address, without brackets."""
     try:
         ipaddress.IPv6Address(text)
     except ValueError:
@@ -165,7 +166,7 @@ def brackets(view: View) -> Iterator[Finding]:
         return
     if view.driver == ZOOKEEPER:
         for host in value.value:
-            if _is_ipv6(host):
+            if is_ipv6(host):
                 yield finding(
                     'config.host-ipv6',
                     f'{named(value)}: {host} becomes {host}:PORT, which the '
@@ -175,7 +176,7 @@ def brackets(view: View) -> Iterator[Finding]:
     # Octavia itself brackets the Sentinels after the first.
     for host in value.value[:1]:
         bare = host[1:-1]
-        if host == f'[{bare}]' and _is_ipv6(bare):
+        if host == f'[{bare}]' and is_ipv6(bare):
             yield finding(
                 'config.host-bracketed',
                 f'{named(value)}: {host} is resolved as a host name, '

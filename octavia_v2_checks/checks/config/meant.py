@@ -16,11 +16,11 @@ User and password are never repeated, only represented by placeholders.
 """
 
 from collections.abc import Iterable
-import ipaddress
 import re
 from urllib import parse as urlparse
 
 from octavia_v2_checks.checks.config import dburl
+from octavia_v2_checks.checks.config import hosts
 from octavia_v2_checks.settings import redact
 
 #: Characters of no realistic database name, but often next to one in a URL.
@@ -63,18 +63,10 @@ def address(url: dburl.URL) -> str | None:
         return None
     bare = re.sub(r'[\[\]]', '', url.authority)
     host, _, port = bare.rpartition(':')
-    if _is_ipv6(host) and (port in _PORTS or (
-            port.isdecimal() and not _is_ipv6(bare))):
+    if hosts.is_ipv6(host) and (port in _PORTS or (
+            port.isdecimal() and not hosts.is_ipv6(bare))):
         return f'[{host}]:{port}'
-    return f'[{bare}]' if _is_ipv6(bare) else None
-
-
-def _is_ipv6(text):
-    try:
-        ipaddress.IPv6Address(text)
-    except ValueError:
-        return False
-    return True
+    return f'[{bare}]' if hosts.is_ipv6(bare) else None
 
 
 def _shown(key, value):
