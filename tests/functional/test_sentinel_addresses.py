@@ -172,9 +172,10 @@ def test_sentinel_without_the_password_of_the_master(probe, works):
 def test_certificate_for_the_name_alone(probe, works, authority):
     """Workers are sent to an address, for which it is not."""
     tls = {TLS: {'ssl': 'True', 'ssl_ca_certs': authority.cert}}
-    with redis_server.Redis(tls=authority.server(
-            'sentinel-name', hosts=('localhost',)),
-                            ca=authority.cert) as master:
+    # "localhost" may be ::1 first; "-": where there is no IPv6.
+    with redis_server.Redis(
+            tls=authority.server('sentinel-name', hosts=('localhost',)),
+            ca=authority.cert, bind=('127.0.0.1', '-::1')) as master:
         with redis_server.Sentinel(
                 sentinels.NAME, master, tls=authority.server('sentinel-named'),
                 ca=authority.cert, tls_replication='yes') as server:
