@@ -12,7 +12,7 @@
 
 """A drill's loader that need not import Octavia: :mod:`tests.zygote` has.
 
-Importing it takes a second of a drill's time, and there are a hundred drills.
+Importing it takes a second, and a run of the tests has some sixty drills.
 """
 
 import os

@@ -15,6 +15,7 @@
 import importlib
 import itertools
 import os
+import pkgutil
 import socket
 import sys
 from typing import Any
@@ -80,8 +81,7 @@ def dressed(environment: dict[str, str], folder: str, target: str,
     os.environ.update(environment)
     os.environ.pop('SSLKEYLOGFILE', None)
     os.chdir(folder)
-    module, _, name = target.partition(':')
-    return getattr(importlib.import_module(module), name)(*args)
+    return pkgutil.resolve_name(target)(*args)
 
 
 NURSERY = _Nursery()
